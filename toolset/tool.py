@@ -75,6 +75,7 @@ class ToolCall(BaseModel):
     query: str
     results: tuple[Result, ...] = ()
     error: str | None = None
+    cut: int = Field(default=0, description="Characters of output past the tool's budget that were dropped.")
     seconds: float = 0.0
 
 
@@ -92,6 +93,8 @@ class Tool(ABC):
     max_chars: int = 8_000
     """Output budget of one call, in characters over all results; what is past it is cut and marked."""
     needs: frozenset[Need] = frozenset()
+    open_domain: bool = False
+    """Answers any query by similarity (retrieval, web search), so it is asked only where a message seeks facts."""
 
     @abstractmethod
     def run(self, query: str) -> ToolOutput | Awaitable[ToolOutput]:
