@@ -31,7 +31,7 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,7 +50,7 @@ class Source(BaseModel):
 
     title: str
     url: str | None = None
-    id: str | None = Field(default=None, description="The source's identity within its corpus; citations are scored by it.")
+    id: str | None = Field(default=None, description="Its identity within its corpus; citations are scored by it.")
     score: float | None = Field(default=None, description="The tool's own relevance or confidence; higher is better.")
 
 
@@ -100,7 +100,7 @@ class Tool(ABC):
     def run(self, query: str) -> ToolOutput | Awaitable[ToolOutput]:
         """Answer `query`, or return an empty list where the query is not this tool's."""
 
-    def close(self) -> None | Awaitable[None]:
+    def close(self) -> Awaitable[None] | None:
         """Free what the tool holds (processes, files); called once, when its toolset closes."""
         return None
 
@@ -135,13 +135,14 @@ def check_definition(candidate: Tool) -> None:
     name = getattr(candidate, "name", None)
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ToolDefinitionError(
-            f"tool name {name!r} is not valid. Use a lower-case letter followed by at most 39 letters, digits, '_' or '-'."
+            f"tool name {name!r} is not valid. "
+            "Use a lower-case letter followed by at most 39 letters, digits, '_' or '-'."
         )
     if not isinstance(getattr(candidate, "description", None), str) or not candidate.description.strip():
         raise ToolDefinitionError(f"tool {name!r} has no description. Give it a docstring or set `description`.")
-    if not candidate.timeout > 0:
+    if not isinstance(candidate.timeout, int | float) or not candidate.timeout > 0:
         raise ToolDefinitionError(f"tool {name!r}: timeout must be > 0 seconds, got {candidate.timeout!r}.")
-    if candidate.max_chars < 1:
+    if not isinstance(candidate.max_chars, int) or candidate.max_chars < 1:
         raise ToolDefinitionError(f"tool {name!r}: max_chars must be >= 1, got {candidate.max_chars!r}.")
 
 
@@ -160,7 +161,7 @@ def tool(
 ) -> Callable[[Callable[[str], ToolOutput | Awaitable[ToolOutput]]], FunctionTool]: ...
 
 
-def tool(function=None, /, **options):
+def tool(function: Callable[[str], ToolOutput | Awaitable[ToolOutput]] | None = None, /, **options: Any) -> Any:
     """Make a tool of a function that takes the query; its docstring is the description.
 
     Raises ToolDefinitionError for a name, description or budget that does not fit the contract.
@@ -183,5 +184,7 @@ def as_results(output: object) -> tuple[Result, ...]:
             item = Result(text=item)
         if not isinstance(item, Result):
             raise TypeError(f"returned a list holding {type(item).__name__}; use strings or Result")
+        if not isinstance(item.text, str):  # a Result can be made without validation
+            raise TypeError(f"returned a Result whose text is {type(item.text).__name__}; it must be a string")
         results.append(item)
     return tuple(results)
