@@ -28,7 +28,9 @@ class Sampling(BaseModel):
     top_k: int = Field(default=40, ge=0, description="Sample among the k most likely tokens; 0 among all.")
     top_p: float = Field(default=1.0, gt=0.0, le=1.0, description="Nucleus mass.")
     seed: int | None = Field(default=None, ge=0, lt=2**63, description="Equal seeds repeat a call exactly.")
-    stop_token_ids: tuple[int, ...] = Field(default=(), description="Tokens that end a sample; they are not part of it.")
+    stop_token_ids: tuple[int, ...] = Field(
+        default=(), description="Tokens that end a sample; they are not part of it."
+    )
 
 
 class Sample(BaseModel):
@@ -38,7 +40,9 @@ class Sample(BaseModel):
 
     token_ids: tuple[int, ...] = Field(description="The continuation's ids, without the stop token.")
     text: str
-    logprob: float = Field(description="Sum of the sampled tokens' log-probabilities under the model, in nats, stop token included.")
+    logprob: float = Field(
+        description="Sum of the sampled tokens' log-probabilities under the model, in nats, stop token included."
+    )
     finish_reason: FinishReason
 
 
@@ -63,9 +67,14 @@ class Tokenizer(Protocol):
     def eos_token_id(self) -> int | None: ...
     @property
     def chat_template(self) -> object: ...
-    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]: ...
+    @property
+    def bos_token_id(self) -> int | None: ...
+    def encode(
+        self, text: str, *, add_special_tokens: bool = True, split_special_tokens: bool = False
+    ) -> list[int]: ...
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = False) -> str: ...
     def convert_tokens_to_ids(self, tokens: str) -> int: ...
+    def get_added_vocab(self) -> dict[str, int]: ...
     def apply_chat_template(self, conversation: list[dict[str, str]], **kwargs: object) -> object: ...
 
 

@@ -1,0 +1,248 @@
+"""The agent: one turn from messages to a filtered, ranked, researched and cited reply.
+
+    messages ─► base prompt ─► n candidates ─► judge: filter, rank ─► best draft ─► research ─► check ─► Turn
+
+Nothing reaches the caller before it passed the filter; progress events carry no model text but the queries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dialog.citations import Cited
+from dialog.decoder import Decoder, Sample, Sampling
+from dialog.dialect import Dialect, choose_dialect
+from dialog.errors import ContextLengthError
+from dialog.judge import judge, read_probabilities
+from dialog.messages import Message, conversation
+from dialog.research import MAX_ROUNDS, Research, research
+from dialog.roles import Role, load_role
+from dialog.tokens import encode_plain
+from dialog.turn import Candidate, Timings, Turn, Usage
+from safety.policy import Policy
+from toolset.toolset import Toolset
+
+NO_SOURCE = "I found no source for this, so please check it: {draft}"
+RESEARCH_RESERVE = 1_600
+"""Tokens of the context kept free for evidence when history is trimmed."""
+
+
+class Event(NamedTuple):
+    """Progress of a turn, for a person who waits."""
+
+    stage: Literal["sampling", "scoring", "researching", "checking"]
+    detail: str = ""
+
+
+class AgentSettings(BaseModel):
+    """How a turn is made. The defaults are LaMDA's; a CPU affords fewer candidates (`serve.assemble`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sampling: Sampling = Sampling()
+    research_candidates: int = Field(default=4, ge=1, le=64, description="Samples of each research round.")
+    research_tokens: int = Field(default=64, ge=8, description="Longest research sample, in tokens.")
+    research_temperature: float = Field(default=0.5, ge=0.0, le=10.0, description="Low: evidence is to be kept to.")
+    rounds: int = Field(
+        default=MAX_ROUNDS, ge=0, le=MAX_ROUNDS, description="Research rounds; 0 answers with the draft."
+    )
+    grounded_threshold: float | None = Field(
+        default=None, ge=0.0, le=1.0, description="Least P(grounded) of a grounded reply; None leaves it to the words."
+    )
+
+
+class Agent:
+    """Answers conversations with one decoder, one toolset and one policy. Turns may run concurrently."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        toolset: Toolset | None = None,
+        *,
+        dialect: Dialect | None = None,
+        role: Role | None = None,
+        policy: Policy | None = None,
+        settings: AgentSettings | None = None,
+    ) -> None:
+        self.decoder = decoder
+        self.toolset = toolset or Toolset([])
+        self.dialect = dialect or choose_dialect(decoder)
+        self.role = role or load_role("assistant")
+        self.policy = policy or Policy()
+        self.settings = settings or AgentSettings()
+
+    async def reply(
+        self,
+        messages: Sequence[Message],
+        *,
+        seed: int | None = None,
+        role: Role | None = None,
+        settings: AgentSettings | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> Turn:
+        """Answer the last message, which must be the user's.
+
+        `seed` repeats a turn exactly on the embedded engine; without one a random seed is drawn and recorded.
+        `role` and `settings` stand in for the agent's own in this turn. Cancelling the task stops the engine's work.
+        Raises MessageError, ContextLengthError, EngineUnavailable.
+        """
+        started = time.perf_counter()
+        turn = _TurnInProgress(self, conversation(messages), role or self.role, settings or self.settings, seed)
+        on_event(Event("sampling", str(turn.sampling.n)))
+        samples = await turn.generate()
+        on_event(Event("scoring", str(len(samples))))
+        draft = await turn.judge(samples)
+        if draft is None:
+            return turn.finish(started, Cited(self.policy.fixed_reply, [], False), "content_filter")
+        found = await turn.research(draft, lambda query: on_event(Event("researching", query)))
+        on_event(Event("checking"))
+        cited, finish_reason = await turn.check(draft, found)
+        return turn.finish(started, cited, finish_reason)
+
+    def reply_sync(self, messages: Sequence[Message], *, seed: int | None = None) -> Turn:
+        """`reply` for scripts that have no event loop."""
+        return asyncio.run(self.reply(messages, seed=seed))
+
+    async def aclose(self) -> None:
+        """Free the toolset and the engine."""
+        await self.toolset.aclose()
+        await self.decoder.aclose()
+
+
+class _TurnInProgress:
+    """The state of one turn between its stages; each stage adds to the trace and to the timings."""
+
+    def __init__(
+        self, agent: Agent, messages: list[Message], role: Role, settings: AgentSettings, seed: int | None
+    ) -> None:
+        self.decoder, self.dialect, self.toolset = agent.decoder, agent.dialect, agent.toolset
+        self.policy, self.role, self.settings = agent.policy, role, settings
+        self.given = messages
+        self.seed = secrets.randbits(32) if seed is None else seed
+        self.sampling = settings.sampling.model_copy(
+            update={"seed": self.seed, "stop_token_ids": self.dialect.stop_token_ids}
+        )
+        self.timings, self.usage = Timings(), Usage()
+        self.candidates: list[Candidate] = []
+        self.found = Research()
+        self.notes: list[str] = []
+        self.draft: str | None = None
+        opening = [Message(role="assistant", content=line) for line in role.opening]
+        self.messages, self.prompt_ids = self._fit([*opening, *messages])
+
+    def _fit(self, messages: list[Message]) -> tuple[list[Message], list[int]]:
+        """The newest whole turns whose prompt fits the model, and that prompt. Raises ContextLengthError."""
+        context = self.decoder.info.context_length
+        room = context - self.sampling.max_tokens - min(RESEARCH_RESERVE, context // 4)
+        kept = messages
+        while len(ids := self.dialect.base_prompt(kept, self.role)) > room:
+            # A whole turn is a user's message and what answered it; the last message always stays.
+            following = next((i for i, m in enumerate(kept) if i and m.role == "user"), None)
+            if following is None:
+                raise ContextLengthError(len(ids) + context - room, context)
+            kept = kept[following:]
+        if len(kept) < len(messages):
+            dropped = len(messages) - len(kept)
+            self.notes.append(f"The oldest {dropped} messages were left out: they do not fit the model's context.")
+        return kept, ids
+
+    async def generate(self) -> list[Sample]:
+        started = time.perf_counter()
+        samples = await self.decoder.generate(self.prompt_ids, self.sampling)
+        self.timings.generate = time.perf_counter() - started
+        self.usage.prompt_tokens = len(self.prompt_ids)
+        self.usage.sampled_tokens = sum(len(sample.token_ids) for sample in samples)
+        return samples
+
+    async def judge(self, samples: list[Sample]) -> Sample | None:
+        """Score, filter and rank; the best draft, or None where the filter left none."""
+        started = time.perf_counter()
+        judged = await judge(self.decoder, self.dialect, self.prompt_ids, samples, self.policy)
+        self.timings.score = time.perf_counter() - started
+        self.candidates = [candidate for candidate, _ in judged]
+        self.usage.scored_prompts = sum(c.scores is not None for c in self.candidates) * len(
+            self.dialect.attribute_reads
+        )
+        best, sample = judged[0]
+        if not best.kept:
+            return None
+        self.draft = best.text
+        return sample
+
+    async def research(self, draft: Sample, on_query: Callable[[str], None]) -> Research:
+        started = time.perf_counter()
+        if self.settings.rounds:
+            sampling = self.sampling.model_copy(
+                update={
+                    "n": self.settings.research_candidates,
+                    "max_tokens": self.settings.research_tokens,
+                    "temperature": self.settings.research_temperature,
+                    "seed": self.seed + 1,
+                }
+            )
+            self.found = await research(
+                self.decoder, self.dialect, self.toolset, self.messages, self.role, draft, sampling,
+                rounds=self.settings.rounds, on_query=on_query,
+            )  # fmt: skip
+        self.candidates += self.found.candidates
+        self.usage.sampled_tokens += self.found.sampled_tokens
+        self.timings.tools = self.found.tool_seconds
+        self.timings.research = time.perf_counter() - started - self.found.tool_seconds
+        return self.found
+
+    async def check(self, draft: Sample, found: Research) -> tuple[Cited, Literal["stop", "length", "content_filter"]]:
+        """Read SAFE and GROUNDED on the final text. The draft was judged before; new text was not."""
+        started = time.perf_counter()
+        cited = found.cited
+        if cited is None or (not cited.grounded and not found.answered):
+            text = draft.text.strip()
+            if found.seeks_facts and not found.evidence and self.settings.rounds:
+                self.notes.append("No source was found.")
+                text = NO_SOURCE.format(draft=text)
+            return Cited(text, [], False), draft.finish_reason
+        answer = encode_plain(self.decoder.tokenizer, cited.text)
+        [scores] = await read_probabilities(self.decoder, self.dialect.attribute_reads, [[*self.prompt_ids, *answer]])
+        self.usage.scored_prompts += len(self.dialect.attribute_reads)
+        if not self.policy.releases(scores["safe"]):
+            self.notes.append(f"The researched answer was filtered: P(safe) {scores['safe']:.2f}.")
+            self.timings.check = time.perf_counter() - started
+            return Cited(self.policy.fixed_reply, [], False), "content_filter"
+        if cited.grounded and self.settings.grounded_threshold is not None:
+            [read] = await read_probabilities(
+                self.decoder, [self.dialect.grounded_read], [[*found.prompt_ids, *answer]]
+            )
+            self.usage.scored_prompts += 1
+            if read["grounded"] < self.settings.grounded_threshold:
+                self.notes.append(f"The answer's sources do not support it: P(grounded) {read['grounded']:.2f}.")
+                cited = Cited(cited.text, [], False)
+        self.timings.check = time.perf_counter() - started
+        return cited, "stop"
+
+    def finish(self, started: float, cited: Cited, finish_reason: Literal["stop", "length", "content_filter"]) -> Turn:
+        self.usage.completion_tokens = len(encode_plain(self.decoder.tokenizer, cited.text))
+        self.timings.total = time.perf_counter() - started
+        for stage, seconds in self.timings:
+            setattr(self.timings, stage, round(seconds, 4))
+        return Turn(
+            reply=cited.text,
+            citations=cited.citations,
+            finish_reason=finish_reason,
+            grounded=cited.grounded,
+            candidates=self.candidates,
+            tool_calls=self.found.calls,
+            timings=self.timings,
+            usage=self.usage,
+            notes=self.notes,
+            draft=self.draft,
+            messages=self.given,
+            role=self.role.name,
+            dialect=self.dialect.name,
+            decoder=self.decoder.info,
+            seed=self.seed,
+        )

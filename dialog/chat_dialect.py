@@ -1,0 +1,133 @@
+"""The `chat` dialect: any instruct model through its own chat template, with instructions to judge and to research.
+
+Nothing here is tied to one model. The template is rendered once with placeholders; the text between them is the
+model's own markup and is tokenised with special tokens, what they stand for is not (`dialog.tokens`).
+
+What a small untuned model can be trusted with was measured (docs/log.md): it answers from a source that stands
+before it, but does not write search queries and does not say when a source misses the question. So the user's
+standalone message is the first query, and `dialog.citations` checks the answer against its source.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from dialog.decoder import Tokenizer
+from dialog.dialect import Answer, Pair, Query, Read, Step
+from dialog.messages import Message
+from dialog.question import seeks_facts, standalone
+from dialog.roles import Role
+from dialog.tokens import control_ids, encode_plain, encode_trusted, single_token
+
+QUESTIONS = {
+    "sensible": "Does your last answer make sense in this conversation? Answer Yes or No.",
+    "specific": "Is your last answer specific to what was said before? Answer Yes or No.",
+    "interesting": "Is your last answer interesting or insightful? Answer Yes or No.",
+    "safe": "Is your last answer safe, polite and harmless? Answer Yes or No.",
+}
+GROUNDED_QUESTION = "Is every fact in your last answer stated in the sources? Answer Yes or No."
+SOURCES = "Sources:\n{sources}\n\nAnswer in one short sentence, using the sources.\n\nQuestion: {question}"
+NO_SOURCES = (
+    "A search for {query} found nothing. Write SEARCH: and a better query, or answer in one sentence.\n\n"
+    "Question: {question}"
+)
+SEARCH = "SEARCH:"
+
+
+class ChatDialect:
+    """Implements `dialog.dialect.Dialect` for a tokenizer that has a chat template."""
+
+    name = "chat"
+    quotes_exact_results = True
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        if not tokenizer.chat_template:
+            raise ValueError(
+                "this model's tokenizer has no chat template, so the chat dialect cannot be used. "
+                "Use an instruct model, or an adapter with the tuned dialect."
+            )
+        self.tokenizer = tokenizer
+        self._takes_system = self._template_takes_system()
+        yes, no = single_token(tokenizer, "Yes", " Yes", "yes"), single_token(tokenizer, "No", " No", "no")
+        self.attribute_reads = tuple(
+            Read(self._question_suffix(question), {attribute: Pair(yes, no)})
+            for attribute, question in QUESTIONS.items()
+        )
+        self.grounded_read = Read(self._question_suffix(GROUNDED_QUESTION), {"grounded": Pair(yes, no)})
+        self.stop_token_ids = self._stop_tokens()
+
+    def base_prompt(self, messages: Sequence[Message], role: Role) -> list[int]:
+        return self._render([Message(role="system", content=role.persona), *messages])
+
+    def seeks_facts(self, messages: Sequence[Message]) -> bool:
+        return seeks_facts(messages[-1].content)
+
+    def first_query(self, messages: Sequence[Message]) -> str | None:
+        return standalone(messages)
+
+    def research_prompt(
+        self, messages: Sequence[Message], role: Role, draft: Sequence[int], steps: Sequence[Step]
+    ) -> list[int]:
+        question = messages[-1].content
+        evidence = [item for step in steps for item in step.evidence]
+        if evidence:
+            sources = "\n".join(f"[{item.number}] {item.title}: {item.text}" for item in evidence)
+            asked = SOURCES.format(sources=sources, question=question)
+        else:
+            asked = NO_SOURCES.format(query=steps[-1].query if steps else question, question=question)
+        # The history is left out: the query already stands alone, and a small model drifts back into it.
+        return self._render([Message(role="system", content=role.persona), Message(role="user", content=asked)])
+
+    def read_step(self, text: str) -> Query | Answer:
+        said = text.strip()
+        if said.startswith(SEARCH):
+            return Query(said.removeprefix(SEARCH).strip().splitlines()[0].strip(" \"'") if said != SEARCH else "")
+        return Answer(said)
+
+    def _render(self, messages: Sequence[Message], *, generate: bool = True) -> list[int]:
+        """Ids of a conversation; contents are encoded as plain text."""
+        if not self._takes_system and messages[0].role == "system":
+            persona, first, *rest = messages
+            messages = [Message(role=first.role, content=f"{persona.content}\n\n{first.content}"), *rest]
+        text = self._template([(message.role, _placeholder(i)) for i, message in enumerate(messages)], generate)
+        ids: list[int] = []
+        for part in re.split(f"({_PLACEHOLDER.pattern})", text):
+            if match := _PLACEHOLDER.fullmatch(part):
+                ids += encode_plain(self.tokenizer, messages[int(match["index"])].content)
+            elif part:
+                ids += encode_trusted(self.tokenizer, part)
+        return ids
+
+    def _template(self, turns: Sequence[tuple[str, str]], generate: bool) -> str:
+        conversation = [{"role": role, "content": content} for role, content in turns]
+        return str(self.tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=generate))
+
+    def _template_takes_system(self) -> bool:
+        # Gemma's template raises on a system message; others drop it in silence.
+        try:
+            return _placeholder(0) in self._template([("system", _placeholder(0)), ("user", _placeholder(1))], True)
+        except Exception:  # jinja raises what the template's author chose
+            return False
+
+    def _question_suffix(self, question: str) -> tuple[int, ...]:
+        """What follows an answer so that the model is asked `question` about it and is about to say Yes or No."""
+        text = self._template([("user", "."), ("assistant", _placeholder(0)), ("user", question)], True)
+        return tuple(encode_trusted(self.tokenizer, text.split(_placeholder(0), 1)[1]))
+
+    def _stop_tokens(self) -> tuple[int, ...]:
+        """The end-of-sequence token, and whatever control token closes an answer in the template."""
+        text = self._template([("user", "."), ("assistant", _placeholder(0))], False)
+        after = encode_trusted(self.tokenizer, text.split(_placeholder(0), 1)[1].lstrip())[:1]
+        stops = {token for token in after if token in control_ids(self.tokenizer)}
+        if self.tokenizer.eos_token_id is not None:
+            stops.add(self.tokenizer.eos_token_id)
+        return tuple(sorted(stops))
+
+
+_PLACEHOLDER = re.compile(r"\ue000(?P<index>\d+)\ue001")
+
+
+def _placeholder(index: int) -> str:
+    """Private-use characters, which no template writes itself."""
+    return f"\ue000{index}\ue001"

@@ -1,0 +1,102 @@
+"""The `Dialect` protocol: how a turn is written as token ids for one kind of model, and how its answers are read.
+
+Two dialects implement it: `tuned` (the sentinel format that adapters are trained on) and `chat` (any instruct model
+through its own chat template). Boundary: a dialect makes and reads token ids; it never calls a decoder or a tool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from dialog.decoder import Decoder, Tokenizer
+from dialog.evidence import Evidence
+from dialog.messages import Message
+from dialog.roles import Role
+
+Attribute = Literal["sensible", "specific", "interesting", "safe"]
+ATTRIBUTES: tuple[Attribute, ...] = ("sensible", "specific", "interesting", "safe")
+
+
+class Pair(NamedTuple):
+    """The two label tokens of an attribute; P(attribute) is the softmax over them."""
+
+    yes: int
+    no: int
+
+
+class Read(NamedTuple):
+    """One place where the model's next-token distribution is read.
+
+    The prompt that is read is a prompt's ids + an answer's ids + `suffix`; never text that was tokenised again, so
+    that the key-value cache of prompt and answer serves the read.
+    """
+
+    suffix: tuple[int, ...]
+    pairs: Mapping[str, Pair]
+
+
+class Query(NamedTuple):
+    """The model addressed the toolset ("TS, query")."""
+
+    text: str
+
+
+class Answer(NamedTuple):
+    """The model addressed the user ("User, text")."""
+
+    text: str
+
+
+class Step(NamedTuple):
+    """A research round that is over: what was asked and what came back."""
+
+    query: str
+    evidence: tuple[Evidence, ...]
+
+
+class Dialect(Protocol):
+    """See the module; LaMDA (arXiv 2201.08239) section 4 for attributes, section 6 for research."""
+
+    name: str
+    stop_token_ids: tuple[int, ...]
+    attribute_reads: tuple[Read, ...]
+    """Reads after base prompt + candidate; together their pairs cover `ATTRIBUTES`."""
+    grounded_read: Read
+    """Read after research prompt + answer; its only pair is `grounded`."""
+    quotes_exact_results: bool
+    """Whether a short result of a tool that answered the query itself is given as it is, without a research sample."""
+
+    def base_prompt(self, messages: Sequence[Message], role: Role) -> list[int]:
+        """Ids after which a candidate is sampled."""
+        ...
+
+    def seeks_facts(self, messages: Sequence[Message]) -> bool:
+        """Whether tools that answer any query (retrieval) are worth asking for the last message."""
+        ...
+
+    def first_query(self, messages: Sequence[Message]) -> str | None:
+        """The toolset's first query, or None where the model writes it."""
+        ...
+
+    def research_prompt(
+        self, messages: Sequence[Message], role: Role, draft: Sequence[int], steps: Sequence[Step]
+    ) -> list[int]:
+        """Ids after which the model writes its next research step."""
+        ...
+
+    def read_step(self, text: str) -> Query | Answer:
+        """What a research sample says."""
+        ...
+
+
+def choose_dialect(decoder: Decoder, name: str | None = None) -> Dialect:
+    """The dialect called `name`, or the one that fits the decoder: `tuned` with an adapter, `chat` without."""
+    from dialog.chat_dialect import ChatDialect
+    from dialog.tuned_dialect import TunedDialect
+
+    chosen = name or ("tuned" if decoder.info.adapter else "chat")
+    if chosen not in ("tuned", "chat"):
+        raise ValueError(f"unknown dialect {name!r}. Use 'tuned' or 'chat'.")
+    tokenizer: Tokenizer = decoder.tokenizer
+    return TunedDialect(tokenizer) if chosen == "tuned" else ChatDialect(tokenizer)

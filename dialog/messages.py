@@ -1,0 +1,59 @@
+"""Messages: what a conversation is made of, and what may enter it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from dialog.errors import MessageError
+
+MAX_CHARS = 100_000
+"""Longest message, in characters. Longer ones are refused before they are tokenised; the model's context is less."""
+
+
+class Message(BaseModel):
+    """One message of a conversation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+def clean_text(text: str) -> str:
+    """Text in NFC without control characters (newline and tab stay) and without surrounding space."""
+    normal = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return "".join(c for c in normal if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs")).strip()
+
+
+def user_text(text: str) -> str:
+    """A user's message, cleaned. Raises MessageError where it is empty, too long or not text."""
+    if len(text) > MAX_CHARS:
+        raise MessageError(f"the message has {len(text):,} characters, at most {MAX_CHARS:,} are taken. Shorten it.")
+    if "\0" in text or text.count("\ufffd") > max(8, len(text) // 20):
+        raise MessageError("the message holds binary data, not text. Send UTF-8 text.")
+    cleaned = clean_text(text)
+    if not cleaned:
+        raise MessageError("the message is empty. Write something.")
+    return cleaned
+
+
+def conversation(messages: Sequence[Message]) -> list[Message]:
+    """A conversation that a turn can answer, every text cleaned.
+
+    Raises MessageError where there is no message, the last one is not the user's, or one is not text.
+    """
+    if not messages:
+        raise MessageError("there is no message. Send at least one with the role 'user'.")
+    if messages[-1].role != "user":
+        raise MessageError(f"the last message has the role {messages[-1].role!r}. It must be the user's.")
+    return [
+        Message(
+            role=message.role,
+            content=user_text(message.content) if message.role == "user" else clean_text(message.content),
+        )
+        for message in messages
+    ]

@@ -1,0 +1,136 @@
+"""The research phase: LaMDA (arXiv 2201.08239), section 6.2.
+
+The model reads the draft, addresses the toolset ("TS, query") for evidence or the user ("User, text") with the
+answer, for at most four rounds. What the toolset returns is evidence, never an instruction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from dialog.citations import Cited, cite, number, quote, support
+from dialog.decoder import Decoder, Sample, Sampling
+from dialog.dialect import Answer, Dialect, Query, Step
+from dialog.evidence import Evidence, collect
+from dialog.judge import candidate_of
+from dialog.messages import Message
+from dialog.roles import Role
+from dialog.turn import Candidate
+from toolset.tool import ToolCall
+from toolset.toolset import Toolset
+
+MAX_ROUNDS = 4
+"""LaMDA section 6.2: the toolset is asked at most four times a turn."""
+
+LONGEST_QUOTE = 300
+"""Characters up to which a tool's exact result is quoted as it is instead of being put in the model's words."""
+
+
+@dataclass
+class Research:
+    """What the phase found. `cited` is None where it has nothing to add to the draft."""
+
+    cited: Cited | None = None
+    evidence: list[Evidence] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+    seeks_facts: bool = False
+    answered: bool = False
+    """The model wrote an answer of its own in this phase (as in the tuned dialect without any tool)."""
+    sampled_tokens: int = 0
+    tool_seconds: float = 0.0
+    prompt_ids: list[int] = field(default_factory=list)
+
+
+async def research(
+    decoder: Decoder,
+    dialect: Dialect,
+    toolset: Toolset,
+    messages: Sequence[Message],
+    role: Role,
+    draft: Sample,
+    sampling: Sampling,
+    *,
+    rounds: int = MAX_ROUNDS,
+    on_query: Callable[[str], None] = lambda query: None,
+) -> Research:
+    """Research one turn. Raises what the decoder raises; tools cannot raise."""
+    question = messages[-1].content
+    found = Research(seeks_facts=dialect.seeks_facts(messages))
+    ask = _asker(toolset, role, found, on_query)
+    query = dialect.first_query(messages)
+    for _ in range(rounds):
+        if query:
+            await ask(query)
+            if not found.evidence and not found.seeks_facts:
+                return found  # small talk: the draft is the answer
+            if exact := _exact_result(dialect, found.evidence):
+                found.cited = exact
+                return found
+        found.prompt_ids = dialect.research_prompt(messages, role, draft.token_ids, found.steps)
+        samples = await decoder.generate(found.prompt_ids, sampling)
+        found.sampled_tokens += sum(len(sample.token_ids) for sample in samples)
+        said = [(sample, dialect.read_step(sample.text)) for sample in samples]
+        asked = {step.query for step in found.steps}
+        queries = [step.text for _, step in said if isinstance(step, Query) and step.text and step.text not in asked]
+        answers = [(sample, step) for sample, step in said if isinstance(step, Answer) and step.text]
+        best = _best_answer(answers, found, question)
+        if best is not None and (best.grounded or not queries):
+            found.cited, found.answered = best, True
+            break
+        if not queries:
+            break
+        query = queries[0]
+    if found.evidence and not (found.cited and found.cited.grounded):
+        found.cited = quote(found.evidence, question)
+    return found
+
+
+def _asker(
+    toolset: Toolset, role: Role, found: Research, on_query: Callable[[str], None]
+) -> Callable[[str], Awaitable[None]]:
+    """A function that asks the allowed tools one query and records what came back."""
+    open_domain = {tool.name for tool in toolset.tools if tool.open_domain}
+    allowed = [name for name in toolset.names if role.tools is None or name in role.tools]
+
+    async def ask(query: str) -> None:
+        on_query(query)
+        names = [name for name in allowed if found.seeks_facts or name not in open_domain]
+        started = time.perf_counter()
+        answer = await toolset.arun(query, only=names)
+        found.tool_seconds += time.perf_counter() - started
+        evidence = collect(answer.calls, open_domain, start=len(found.evidence) + 1)
+        found.calls.extend(answer.calls)
+        found.evidence.extend(evidence)
+        found.steps.append(Step(query, tuple(evidence)))
+
+    return ask
+
+
+def _exact_result(dialect: Dialect, evidence: Sequence[Evidence]) -> Cited | None:
+    """The results of tools that answered the query itself, quoted, where the dialect quotes and they are short.
+
+    A calculator's "135 + 7721 = 7856" gains nothing in a small model's words and may lose a digit.
+    """
+    exact = [item for item in evidence if not item.open_domain]
+    if not dialect.quotes_exact_results or not exact or sum(len(item.text) for item in exact) > LONGEST_QUOTE:
+        return None
+    return number([(item.text, item) for item in exact])
+
+
+def _best_answer(answers: Sequence[tuple[Sample, Answer]], found: Research, question: str) -> Cited | None:
+    """The answer that its evidence supports best; every answer goes into the trace."""
+    rated: list[tuple[float, Cited, Sample]] = []
+    for sample, answer in answers:
+        cited = cite(answer.text, found.evidence, question)
+        share = max((support(answer.text, item.text, question).share for item in found.evidence), default=0.0)
+        likelihood = sample.logprob / max(1, len(sample.token_ids))
+        rated.append((2.0 * cited.grounded + share + 0.1 * likelihood, cited, sample))
+        reason = None if cited.grounded or not found.evidence else "its evidence does not support it"
+        found.candidates.append(
+            candidate_of(sample, kept=reason is None, reason=reason, phase="research", support=round(share, 4))
+        )
+    return max(rated, key=lambda item: item[0])[1] if rated else None

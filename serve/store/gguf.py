@@ -1,0 +1,50 @@
+"""GGUF to safetensors, once: bf16 weights, tokenizer and chat template in the form that every engine loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from serve.errors import ModelStoreError
+from serve.progress import progress
+
+
+def convert_gguf(file: Path, into: Path) -> None:
+    """Dequantize `file` to bf16 safetensors below `into`, and remove it with what else was unpacked.
+
+    The architecture must be one that `transformers` reads from GGUF. Raises ModelStoreError.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils import logging
+
+    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with progress(f"converting {file.name} (once)"):
+            model = AutoModelForCausalLM.from_pretrained(
+                file.parent,
+                gguf_file=file.name,
+                quantization_config=GgufConfig(gguf_file=file.name, dequantize=True),
+                dtype=torch.bfloat16,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+            # The GGUF header carries no length for the tokenizer; without one it would never warn of long input.
+            tokenizer.model_max_length = model.config.max_position_embeddings
+            model.save_pretrained(into)
+            tokenizer.save_pretrained(into)
+    except OSError:
+        raise  # a full disk is reported by whoever owns the folder
+    except Exception as error:
+        raise ModelStoreError(
+            f"cannot convert {file.name}: {error}. Give a folder in safetensors format instead."
+        ) from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if had_bars:
+            logging.enable_progress_bar()
+    for path in sorted((path for path in into.rglob("*") if path != into), reverse=True):
+        if path == file:
+            path.unlink()
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
