@@ -1,0 +1,49 @@
+"""What every engine refuses before it starts, with one wording for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dialog.decoder import DecoderInfo, Sampling
+from dialog.errors import ContextLengthError, EngineUnavailable
+from serve.errors import ServeError
+
+
+class DecoderInputError(ServeError, ValueError):
+    """Token ids or labels that no engine can use (for who writes a dialect)."""
+
+
+def check_generate(info: DecoderInfo, prompt_ids: Sequence[int], sampling: Sampling) -> None:
+    """Raises DecoderInputError or ContextLengthError."""
+    _check_ids("prompt_ids", prompt_ids, info.vocab_size)
+    if sampling.stop_token_ids:
+        _check_ids("stop_token_ids", sampling.stop_token_ids, info.vocab_size)
+    if len(prompt_ids) + sampling.max_tokens > info.context_length:
+        raise ContextLengthError(len(prompt_ids) + sampling.max_tokens, info.context_length)
+
+
+def check_score(info: DecoderInfo, prompts_ids: Sequence[Sequence[int]], label_ids: Sequence[int]) -> None:
+    """Raises DecoderInputError or ContextLengthError; the label itself counts as one token of the context."""
+    _check_ids("label_ids", label_ids, info.vocab_size)
+    if len(set(label_ids)) != len(label_ids):
+        raise DecoderInputError(f"label_ids must differ, got {list(label_ids)}. Name each label once.")
+    for index, prompt_ids in enumerate(prompts_ids):
+        _check_ids(f"prompts_ids[{index}]", prompt_ids, info.vocab_size)
+        if len(prompt_ids) + 1 > info.context_length:
+            raise ContextLengthError(len(prompt_ids) + 1, info.context_length)
+
+
+def closed(info: DecoderInfo) -> EngineUnavailable:
+    """The error of a call after `aclose`."""
+    return EngineUnavailable(f"the {info.engine} engine of {info.model!r} was closed. Open a new decoder.")
+
+
+def _check_ids(name: str, ids: Sequence[int], vocab_size: int) -> None:
+    if not len(ids):
+        raise DecoderInputError(f"{name} must hold at least one token id, got none.")
+    low, high = min(ids), max(ids)
+    if low < 0 or high >= vocab_size:
+        wrong = low if low < 0 else high
+        raise DecoderInputError(
+            f"{name} holds {wrong}, outside the model's vocabulary of {vocab_size}. Use this decoder's own tokenizer."
+        )
