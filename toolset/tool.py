@@ -117,10 +117,11 @@ class FunctionTool(Tool):
         timeout: float = Tool.timeout,
         max_chars: int = Tool.max_chars,
         needs: frozenset[Need] = frozenset(),
+        open_domain: bool = False,
     ) -> None:
         self.name = name or getattr(function, "__name__", "tool").strip("_").lower()
         self.description = description or inspect.getdoc(function) or ""
-        self.timeout, self.max_chars, self.needs = timeout, max_chars, needs
+        self.timeout, self.max_chars, self.needs, self.open_domain = timeout, max_chars, needs, open_domain
         self.run = function  # type: ignore[method-assign]
         check_definition(self)
 
@@ -158,6 +159,7 @@ def tool(
     timeout: float = Tool.timeout,
     max_chars: int = Tool.max_chars,
     needs: frozenset[Need] = frozenset(),
+    open_domain: bool = False,
 ) -> Callable[[Callable[[str], ToolOutput | Awaitable[ToolOutput]]], FunctionTool]: ...
 
 
