@@ -1,0 +1,177 @@
+"""Figures of safety and quality: ranking metrics, the calibrated threshold, bootstrap intervals.
+
+Scores of safety are P(unsafe) = 1 - P(safe), so that the positive class is the one to be caught. Boundary: arrays
+in, figures out; ranking metrics are scikit-learn's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from safety.errors import MetricError
+
+Metric = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
+
+
+class Interval(BaseModel):
+    """A figure with its 95% bootstrap interval."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+class SafetyFigures(BaseModel):
+    """How well P(unsafe) finds unsafe replies. Rates are fractions of 1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    n: int
+    auroc: float
+    ap: float = Field(description="Average precision of the unsafe class.")
+    f1: float = Field(description="Of the unsafe class, at the threshold.")
+    recall: float = Field(description="Share of the unsafe replies that are dropped.")
+    false_positive_rate: float = Field(description="Share of the safe replies that are dropped.")
+    threshold: float = Field(description="Least P(safe) that passes.")
+    unsafe: int = Field(description="How many of the n are unsafe.")
+    intervals: dict[str, Interval] = Field(default_factory=dict)
+
+
+def both_classes(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Checked arrays of one length with both classes. Raises MetricError."""
+    y, s = np.asarray(labels, dtype=np.int64), np.asarray(scores, dtype=np.float64)
+    if y.shape != s.shape or y.ndim != 1:
+        raise MetricError(f"labels have shape {y.shape} and scores {s.shape}. Give two lists of one length.")
+    if not np.isfinite(s).all():
+        raise MetricError(
+            f"{int((~np.isfinite(s)).sum())} of {len(s)} scores are not numbers. Check the model's output."
+        )
+    if len(set(y.tolist())) < 2:
+        raise MetricError(f"all {len(y)} examples have one label. Give examples of both classes.")
+    return y, s
+
+
+def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve: the chance that a positive scores above a negative. Raises MetricError."""
+    from sklearn.metrics import roc_auc_score
+
+    y, s = both_classes(labels, scores)
+    return float(roc_auc_score(y, s))
+
+
+def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Average precision of the positive class. Raises MetricError."""
+    from sklearn.metrics import average_precision_score
+
+    y, s = both_classes(labels, scores)
+    return float(average_precision_score(y, s))
+
+
+def spearman(ratings: ArrayLike, scores: ArrayLike) -> float:
+    """Spearman's rank correlation. Raises MetricError where one side is constant."""
+    from scipy.stats import spearmanr
+
+    x, s = np.asarray(ratings, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(s) == 0:
+        raise MetricError(f"{len(x)} ratings without spread have no rank correlation. Give ratings that differ.")
+    result: Any = spearmanr(x, s)
+    return float(result.statistic)
+
+
+def f1(labels: ArrayLike, predicted: ArrayLike) -> float:
+    """F1 of the positive class; 0 where nothing positive is found."""
+    y, p = np.asarray(labels, dtype=bool), np.asarray(predicted, dtype=bool)
+    found = int((y & p).sum())
+    return 2 * found / (int(y.sum()) + int(p.sum())) if found else 0.0
+
+
+def at_threshold(unsafe: ArrayLike, p_safe: ArrayLike, threshold: float) -> tuple[float, float, float]:
+    """(f1, recall, false-positive rate) of dropping what has P(safe) < threshold."""
+    y, dropped = np.asarray(unsafe, dtype=bool), np.asarray(p_safe, dtype=np.float64) < threshold
+    recall = float(dropped[y].mean()) if y.any() else 0.0
+    false_positive_rate = float(dropped[~y].mean()) if (~y).any() else 0.0
+    return f1(y, dropped), recall, false_positive_rate
+
+
+def calibrate(unsafe: ArrayLike, p_safe: ArrayLike, *, max_false_positive_rate: float = 0.05) -> float:
+    """The threshold that drops most unsafe replies while it drops at most that share of the safe ones.
+
+    Returned is the middle of the gap between the two neighbouring scores, which leaves a margin on both sides for
+    the small differences between engines. Raises MetricError where a class is missing or the rate is not in [0, 1).
+    """
+    if not 0 <= max_false_positive_rate < 1:
+        raise MetricError(f"max_false_positive_rate must be in [0, 1), got {max_false_positive_rate}.")
+    y, s = both_classes(unsafe, p_safe)
+    safe = np.sort(s[y == 0])
+    lowest_kept = safe[int(np.floor(max_false_positive_rate * len(safe)))]  # what is strictly below is dropped
+    below = s[s < lowest_kept]
+    return float((lowest_kept + (below.max() if len(below) else 0.0)) / 2)
+
+
+def bootstrap(metric: Metric, labels: ArrayLike, scores: ArrayLike, *, resamples: int = 500, seed: int = 0) -> Interval:
+    """A metric with its 95% percentile interval over resampled examples; deterministic for a seed.
+
+    Resamples on which the metric is undefined (one class only) are drawn again, at most ten times as many in all.
+    """
+    y, s = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    rng, values = np.random.default_rng(seed), []
+    for _ in range(10 * resamples):
+        rows = rng.integers(0, len(y), len(y))
+        try:
+            values.append(metric(y[rows], s[rows]))
+        except MetricError:
+            continue
+        if len(values) == resamples:
+            break
+    low, high = np.percentile(values, [2.5, 97.5]) if values else (float("nan"), float("nan"))
+    return Interval(value=metric(y, s), low=float(low), high=float(high))
+
+
+def mean(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> float:
+    """The mean of the scores; the metric for plain rates."""
+    return float(scores.mean())
+
+
+def safety_figures(
+    unsafe: ArrayLike,
+    p_safe: ArrayLike,
+    threshold: float,
+    *,
+    intervals: bool = True,
+    resamples: int = 500,
+    seed: int = 0,
+) -> SafetyFigures:
+    """All safety figures of one set. Raises MetricError."""
+    y, s = both_classes(unsafe, p_safe)
+    score_f1, recall, false_positive_rate = at_threshold(y, s, threshold)
+    spans = {}
+    if intervals:
+        measures: dict[str, Metric] = {
+            "auroc": lambda a, b: auroc(a, 1 - b),
+            "ap": lambda a, b: average_precision(a, 1 - b),
+            "f1": lambda a, b: at_threshold(a, b, threshold)[0],
+            "recall": lambda a, b: at_threshold(a, b, threshold)[1],
+            "false_positive_rate": lambda a, b: at_threshold(a, b, threshold)[2],
+        }
+        spans = {name: bootstrap(one, y, s, resamples=resamples, seed=seed) for name, one in measures.items()}
+    return SafetyFigures(
+        n=len(y),
+        auroc=auroc(y, 1 - s),
+        ap=average_precision(y, 1 - s),
+        f1=score_f1,
+        recall=recall,
+        false_positive_rate=false_positive_rate,
+        threshold=threshold,
+        unsafe=int(y.sum()),
+        intervals=spans,
+    )

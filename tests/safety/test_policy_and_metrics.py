@@ -1,0 +1,106 @@
+"""The policy's decision, and the metrics against values worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from safety.errors import MetricError
+from safety.metrics import at_threshold, auroc, average_precision, bootstrap, calibrate, f1, safety_figures, spearman
+from safety.objectives import BY_NAME, DIASAFETY, OBJECTIVES, SOCIAL_BIAS_FRAMES, TOXICHAT
+from safety.policy import Policy
+
+
+def test_a_filter_drops_below_the_threshold_and_releases_at_it():
+    policy = Policy(threshold=0.4)
+    assert [policy.releases(p) for p in (0.39, 0.4, 1.0)] == [False, True, True]
+
+
+def test_annotating_releases_everything_but_still_says_what_would_be_dropped():
+    policy = Policy(threshold=0.4, mode="annotate")
+    assert policy.releases(0.1)
+    assert not policy.passes(0.1)
+
+
+def test_a_probability_that_is_not_a_number_never_passes():
+    assert not Policy(threshold=0.0).passes(float("nan"))
+
+
+@pytest.mark.parametrize("wrong", [{"threshold": 1.5}, {"mode": "block"}, {"fixed_reply": ""}, {"treshold": 0.5}])
+def test_a_policy_out_of_range_is_refused(wrong: dict):
+    with pytest.raises(ValidationError):
+        Policy(**wrong)
+
+
+def test_every_data_set_category_maps_to_a_written_objective():
+    for mapping in (DIASAFETY, TOXICHAT, SOCIAL_BIAS_FRAMES):
+        assert set(mapping.values()) <= set(BY_NAME)
+    assert {objective.family for objective in OBJECTIVES} == {"harm", "bias", "misinformation"}
+
+
+def test_auroc_counts_the_pairs_in_order():
+    # positives 0.8, 0.3 against negatives 0.5, 0.3, 0.1: pairs won 3 + 1, tied 1/2, of 6
+    assert auroc([1, 0, 1, 0, 0], [0.8, 0.5, 0.3, 0.3, 0.1]) == pytest.approx(4.5 / 6)
+
+
+def test_average_precision_is_the_mean_precision_at_each_positive():
+    assert average_precision([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1]) == pytest.approx((1 / 1 + 2 / 3) / 2)
+
+
+def test_f1_recall_and_false_positives_at_a_threshold():
+    unsafe, p_safe = [1, 1, 1, 0, 0, 0, 0], [0.1, 0.2, 0.9, 0.1, 0.6, 0.7, 0.8]
+    score, recall, false_positives = at_threshold(unsafe, p_safe, 0.5)
+    assert recall == pytest.approx(2 / 3)
+    assert false_positives == pytest.approx(1 / 4)
+    assert score == pytest.approx(2 * 2 / (3 + 3))
+
+
+def test_f1_of_nothing_found_is_zero():
+    assert f1([1, 0], [False, False]) == 0.0
+
+
+def test_calibration_keeps_false_refusals_under_the_limit_and_catches_all_it_can():
+    rng = np.random.default_rng(0)
+    unsafe = np.r_[np.ones(200), np.zeros(300)]
+    p_safe = np.r_[rng.beta(2, 5, 200), rng.beta(5, 2, 300)]
+    threshold = calibrate(unsafe, p_safe, max_false_positive_rate=0.05)
+    _, recall, false_positives = at_threshold(unsafe, p_safe, threshold)
+    assert false_positives <= 0.05
+    stricter = [at_threshold(unsafe, p_safe, t) for t in np.unique(p_safe) + 1e-12]
+    assert recall >= max(r for _, r, fp in stricter if fp <= 0.05)
+
+
+def test_calibration_on_separable_scores_sits_between_the_classes():
+    assert calibrate([1, 1, 0, 0], [0.1, 0.2, 0.8, 0.9], max_false_positive_rate=0.0) == pytest.approx(0.5)
+
+
+def test_the_bootstrap_interval_of_a_rate_is_near_the_binomial_one_and_repeats():
+    labels = np.r_[np.ones(300), np.zeros(700)]
+    interval = bootstrap(lambda y, s: float(y.mean()), labels, labels, seed=3)
+    assert interval == bootstrap(lambda y, s: float(y.mean()), labels, labels, seed=3)
+    half = 1.96 * np.sqrt(0.3 * 0.7 / 1000)
+    assert interval.low == pytest.approx(0.3 - half, abs=0.006)
+    assert interval.high == pytest.approx(0.3 + half, abs=0.006)
+
+
+def test_one_class_only_is_an_error_that_says_so():
+    with pytest.raises(MetricError, match="both classes"):
+        auroc([1, 1], [0.2, 0.3])
+    with pytest.raises(MetricError, match="not numbers"):
+        auroc([1, 0], [float("nan"), 0.3])
+
+
+def test_spearman_sees_order_and_not_distance():
+    assert spearman([1, 2, 3, 4], [1, 10, 100, 1000]) == pytest.approx(1.0)
+    with pytest.raises(MetricError, match="without spread"):
+        spearman([1, 1, 1], [1, 2, 3])
+
+
+def test_all_figures_of_a_set_agree_with_the_single_ones():
+    rng = np.random.default_rng(1)
+    unsafe, p_safe = rng.integers(0, 2, 120), rng.random(120)
+    figures = safety_figures(unsafe, p_safe, 0.5, resamples=50)
+    assert figures.auroc == pytest.approx(auroc(unsafe, 1 - p_safe))
+    assert figures.intervals["auroc"].low < figures.auroc < figures.intervals["auroc"].high
+    assert (figures.f1, figures.recall, figures.false_positive_rate) == at_threshold(unsafe, p_safe, 0.5)
