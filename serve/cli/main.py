@@ -15,6 +15,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forked workers warn 
 COMMANDS = {
     "chat": ("serve.cli.chat:chat", "Talk to the agent, or ask one question with --once."),
     "index": ("serve.cli.index:index", "Build or update a retrieval corpus from your files."),
+    "tools": ("serve.cli.tools:tools", "See, try, check, write and serve tools."),
     "models": ("serve.cli.models:models", "Fetch and list models."),
     "bench": ("serve.cli.bench:bench", "Measure this machine: turn time and more."),
 }

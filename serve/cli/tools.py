@@ -1,0 +1,223 @@
+"""`groundling tools`: see, try, check, write and serve tools."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from toolset.conformance import Check
+    from toolset.plugins import Loaded
+
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration file, instead of tools.toml in the home folder.",
+)
+
+
+@click.group()
+def tools() -> None:
+    """See, try, check, write and serve tools.
+
+    \b
+    Examples:
+      groundling tools list
+      groundling tools run calculator "15% of 80"
+      groundling tools new weather            write a plugin ...
+      groundling tools check ./groundling-weather --query "weather in Oslo"
+      pip install ./groundling-weather        ... and use it
+    """
+
+
+@tools.command("list")
+@CONFIG
+@JSON
+def list_(config: Path | None, as_json: bool) -> None:
+    """List the tools that answer, where they come from, and what could not be loaded.
+
+    \b
+    Tools come from three places:
+      built in      calculator, translator, retrieval
+      packages      any installed package with the entry point group groundling.tools
+      MCP servers   those named in the configuration file
+
+    \b
+    Example:
+      groundling tools list --json
+    """
+    from serve.tools import config_path
+
+    loaded = _load(config)
+    path = config or config_path()
+    rows: list[dict[str, Any]] = [
+        {
+            "name": tool.name,
+            "from": loaded.origins[tool.name],
+            "timeout": tool.timeout,
+            "max_chars": tool.max_chars,
+            "needs": sorted(tool.needs),
+            "open_domain": tool.open_domain,
+            "description": " ".join(tool.description.split()),
+        }
+        for tool in loaded.toolset.tools
+    ]
+    loaded.toolset.close()
+    if as_json:
+        problems = [{"what": problem.what, "message": problem.message} for problem in loaded.problems]
+        click.echo(json.dumps({"tools": rows, "problems": problems, "config": str(path)}, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("tool", "from", "time", "needs", "answers"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        needs = ", ".join(row["needs"]) or "-"
+        table.add_row(*map(escape, (row["name"], row["from"], f"{row['timeout']:g} s", needs, row["description"])))
+    Console().print(table)
+    click.echo(f"\nconfiguration: {path}{'' if path.exists() else ' (not there yet: defaults hold)'}")
+    _report_problems(loaded)
+
+
+@tools.command()
+@click.argument("name")
+@click.argument("query")
+@CONFIG
+@JSON
+def run(name: str, query: str, config: Path | None, as_json: bool) -> None:
+    """Ask the tool NAME one QUERY, as a chat would.
+
+    An empty answer means that the tool left the query alone. A tool that fails is an error (exit code 1).
+
+    \b
+    Examples:
+      groundling tools run calculator "15% of 80"
+      groundling tools run translator "hello in French" --json
+    """
+    from toolset.errors import ToolsetError
+
+    loaded = _load(config)
+    with loaded.toolset as toolset:
+        if name not in toolset.names:
+            _report_problems(loaded)
+        call = toolset.run(query, only=[name]).calls[0]
+    if as_json:
+        click.echo(call.model_dump_json())
+    else:
+        for result in call.results:
+            click.echo(result.text)
+            if result.source is not None:
+                url = f" <{result.source.url}>" if result.source.url else ""
+                score = "" if result.source.score is None else f" ({result.source.score:.2f})"
+                click.echo(f"  — {result.source.title}{url}{score}")
+        if not call.results and not call.error:
+            click.echo(f"{name} left the query alone.", err=True)
+    if call.error:
+        if as_json:
+            sys.exit(1)
+        raise ToolsetError(f"{name} failed: {call.error}")
+
+
+@tools.command()
+@click.argument("target", metavar="PACKAGE_OR_PATH")
+@click.option("--query", "examples", multiple=True, help="A query that the tool must answer; may be repeated.")
+@click.option("--foreign", multiple=True, help="A query that it must leave alone; may be repeated.")
+@click.option("--tool", "only", help="Check this tool of the package alone.")
+@JSON
+def check(target: str, examples: tuple[str, ...], foreign: tuple[str, ...], only: str | None, as_json: bool) -> None:
+    """Check whether the tools of a package keep the contract.
+
+    PACKAGE_OR_PATH is an installed package, a folder with a pyproject.toml, or a Python file. Its tools are asked
+    empty, hostile and ordinary queries, from several threads and event loops, cancelled, and closed. The exit code
+    is 1 where a check fails. In a plugin's own tests: toolset.conformance.check_tool.
+
+    \b
+    Examples:
+      groundling tools check ./groundling-weather --query "weather in Oslo"
+      groundling tools check groundling-weather --json
+    """
+    import contextlib
+
+    from toolset.conformance import run_checks
+    from toolset.errors import PluginError
+    from toolset.scaffold import find_tools
+
+    outcome: dict[str, list[Check]] = {}
+    for entry_point, load in find_tools(target):
+        with contextlib.redirect_stdout(sys.stderr):
+            found = load()
+        for tool in found:
+            name = getattr(tool, "name", entry_point)
+            if only in (None, name):
+                outcome[str(name)] = run_checks(tool, examples=examples, foreign=foreign)
+    if not outcome:
+        raise PluginError(f"{target!r} has no tool named {only!r}.")
+    passed = all(check.passed for checks in outcome.values() for check in checks)
+    if as_json:
+        report = [
+            {"tool": name, "checks": [check.model_dump() for check in checks]} for name, checks in outcome.items()
+        ]
+        click.echo(json.dumps({"passed": passed, "tools": report}, ensure_ascii=False))
+    else:
+        for name, checks in outcome.items():
+            click.echo(name)
+            for check in checks:
+                click.echo(f"  {'ok  ' if check.passed else 'FAIL'}  {check.name:<14} {check.detail}")
+        click.echo("The contract is kept." if passed else "The contract is not kept.")
+    sys.exit(0 if passed else 1)
+
+
+@tools.command()
+@click.argument("name")
+@click.option(
+    "--in",
+    "parent",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Where to make the package's folder; by default here.",
+)
+@JSON
+def new(name: str, parent: Path, as_json: bool) -> None:
+    """Write an installable plugin package with the tool NAME, its test and a README.
+
+    \b
+    Example:
+      groundling tools new weather
+      pip install -e ./groundling-weather
+      groundling tools run weather "how many words are in to be or not to be"
+    """
+    from toolset.scaffold import write_plugin
+
+    folder = parent / f"groundling-{name.replace('_', '-').strip('-')}"
+    files = write_plugin(name, folder)
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), "files": [str(file) for file in files]}))
+        return
+    for file in files:
+        click.echo(file)
+    query = "how many words are in to be or not to be"
+    shown = folder if folder.is_absolute() else f"./{folder}"  # pip takes a bare name for a package of the index
+    click.echo(f"\nNext:\n  pip install -e {shown}\n  groundling tools run {name} {query!r}")
+    click.echo(f"  groundling tools check {shown} --query {query!r}")
+
+
+def _load(config: Path | None) -> Loaded:
+    from serve.tools import load_tools
+    from toolset.errors import ToolConfigError
+
+    if config is not None and not config.exists():
+        raise ToolConfigError(f"{config} does not exist. Name a file in TOML, or leave --config out.")
+    return load_tools(config)
+
+
+def _report_problems(loaded: Loaded) -> None:
+    for problem in loaded.problems:
+        click.echo(f"not loaded: {problem}", err=True)

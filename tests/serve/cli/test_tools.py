@@ -1,0 +1,165 @@
+"""`groundling tools`: what a plugin's author does, from a new package to an installed one that answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from serve.cli.main import main
+
+QUESTION = "How many words are in to be or not to be?"
+
+
+@pytest.fixture(autouse=True)
+def groundling_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GROUNDLING_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["tools", *map(str, arguments)])
+
+
+def test_list_names_tools_their_origin_and_problems(groundling_home: Path):
+    (groundling_home / "tools.toml").write_text("[tools.missing]\nenabled = true\n")
+    listed = json.loads(call("list", "--json").stdout)
+    first = listed["tools"][0]
+    assert (first["name"], first["from"], first["needs"]) == ("calculator", "built in", [])
+    assert listed["problems"][0]["what"] == "tool missing"
+    assert listed["config"] == str(groundling_home / "tools.toml")
+    text = call("list")
+    assert "calculator" in text.stdout
+    assert "not loaded: tool missing: is configured, but no tool or plugin has that name." in text.stderr
+
+
+def test_run_answers_leaves_alone_and_fails_clearly():
+    assert call("run", "calculator", "15% of 80").stdout == "15% of 80 = 12\n"
+    record = json.loads(call("run", "calculator", "15% of 80", "--json").stdout)
+    assert (record["tool"], record["results"][0]["text"], record["error"]) == ("calculator", "15% of 80 = 12", None)
+    alone = call("run", "calculator", "hello")
+    assert (alone.exit_code, alone.stdout, alone.stderr) == (0, "", "calculator left the query alone.\n")
+    unknown = call("run", "nope", "x")
+    assert unknown.exit_code == 1
+    assert unknown.stderr.startswith("groundling: no tool is named 'nope'. There are: calculator, ")
+
+
+def test_a_mistake_in_the_configuration_is_one_line(groundling_home: Path, tmp_path: Path):
+    (groundling_home / "tools.toml").write_text("plugins = perhaps\n")
+    for arguments in (["list"], ["run", "calculator", "1+1"]):
+        result = call(*arguments)
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"groundling: {groundling_home / 'tools.toml'} is not TOML: ")
+        assert result.stderr.count("\n") == 1
+    missing = call("list", "--config", tmp_path / "none.toml")
+    assert (missing.exit_code, "does not exist" in missing.stderr) == (1, True)
+
+
+def test_new_refuses_bad_names_and_folders_in_use(tmp_path: Path):
+    for name in ("Weather", "../x", "a b", "-x", "<|system|>"):
+        refused = call("new", "--in", tmp_path, "--", name)
+        assert refused.exit_code == 1
+        assert "is no tool name" in refused.stderr
+    assert call("new", "weather", "--in", tmp_path).exit_code == 0
+    again = call("new", "weather", "--in", tmp_path)
+    assert again.exit_code == 1
+    assert "exists and is not empty" in again.stderr
+
+
+@pytest.mark.parametrize("name", ["weather", "my-tool", "her_tool", "tool", "re", "class", "x" * 40])
+def test_check_passes_a_new_package_of_any_name(name: str, tmp_path: Path):
+    made = json.loads(call("new", name, "--in", tmp_path, "--json").stdout)
+    checked = call("check", made["folder"], "--query", QUESTION, "--foreign", "hello", "--json")
+    report = json.loads(checked.stdout)
+    assert (checked.exit_code, report["passed"], report["tools"][0]["tool"]) == (0, True, name)
+
+
+def test_check_fails_a_bad_tool_and_names_what_is_wrong(tmp_path: Path):
+    file = tmp_path / "chatty.py"
+    file.write_text(
+        "from toolset import tool\n\n@tool\ndef chatty(query: str) -> str:\n    'Chats.'\n    return 'hm'\n"
+    )
+    checked = call("check", file)
+    assert checked.exit_code == 1
+    assert "FAIL  empty input    '' got 'hm'. Return None for what is not the tool's." in checked.stdout
+    assert checked.stdout.endswith("The contract is not kept.\n")
+
+
+def test_check_explains_what_cannot_be_checked(tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "pyproject.toml").write_text("[project]\nname = 'bare'\n")
+    (tmp_path / "broken.py").write_text("import no_such_module_anywhere")
+    (tmp_path / "nothing.py").write_text("x = 1")
+    for target, message in {
+        "no-such-package": "is neither an installed package, nor a folder with a pyproject.toml, nor a Python file.",
+        "click": "package 'click' has no entry point in the group 'groundling.tools'.",
+        tmp_path / "empty": "cannot be used: FileNotFoundError",
+        tmp_path / "bare": "declares no tool. Add [project.entry-points.",
+        tmp_path / "broken.py": "does not load: ModuleNotFoundError: No module named 'no_such_module_anywhere'.",
+        tmp_path / "nothing.py": "has no tool. Put @tool on a function, or derive a class from toolset.Tool.",
+    }.items():
+        checked = call("check", target)
+        assert checked.exit_code == 1
+        assert message in checked.stderr
+        assert checked.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def fresh_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a new virtual environment: it sees what is installed here, but not the other way round."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    ours = sysconfig.get_path("purelib")
+    theirs = sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
+    Path(theirs, "groundling.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
+    return folder / "bin" / "python"
+
+
+def run_in(python: Path, home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "GROUNDLING_HOME": str(home), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return subprocess.run(
+        [python, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=home, env=environment
+    )
+
+
+def test_a_new_package_installed_into_a_fresh_environment_answers(
+    fresh_environment: Path, groundling_home: Path, tmp_path: Path
+):
+    """new → its own test passes → pip install → it is listed and answers → check by package name → disabled."""
+    call("new", "wordcount", "--in", tmp_path)
+    package = tmp_path / "groundling-wordcount"
+    assert "wordcount" not in call("list").stdout
+
+    own_test = run_in(fresh_environment, groundling_home, "-m", "pytest", "-q", "-p", "no:cacheprovider", package)
+    assert own_test.returncode == 0, own_test.stdout
+    assert "3 passed" in own_test.stdout
+
+    install = ["-m", "pip", "--python", fresh_environment, "install", "--no-deps", "--no-build-isolation", package]
+    installed = run_in(Path(sys.executable), groundling_home, *install)
+    assert installed.returncode == 0, installed.stderr
+
+    def groundling(*arguments: str) -> dict:
+        done = run_in(fresh_environment, groundling_home, "-m", "serve.cli.main", "tools", *arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    origins = {tool["name"]: tool["from"] for tool in groundling("list")["tools"]}
+    assert origins["wordcount"] == "groundling-wordcount 0.1.0"
+    answer = groundling("run", "wordcount", QUESTION)
+    assert answer["results"] == [
+        {
+            "text": "6 words",
+            "source": {"title": "The wordcount tool", "url": None, "id": None, "score": None},
+        }
+    ]
+    assert groundling("check", "groundling-wordcount", "--query", QUESTION)["passed"]
+    (groundling_home / "tools.toml").write_text("plugins = false\n")
+    assert "wordcount" not in {tool["name"] for tool in groundling("list")["tools"]}
