@@ -5,9 +5,9 @@ A package offers tools through the entry-point group `groundling.tools`:
     [project.entry-points."groundling.tools"]
     weather = "groundling_weather:weather"
 
-The name after the colon is a tool, a list of tools, a `Tool` class, or a function that returns any of these; a
-class or function is called with the tool's `settings` as keyword arguments. A plugin that cannot be used is named
-in the problems and skipped; it never keeps the others from loading.
+The name after the colon is a tool, a list of tools, a `Tool` class, a LangChain tool or retriever, or a function
+that returns any of these; a class or function is called with the tool's `settings` as keyword arguments. A plugin
+that cannot be used is named in the problems and skipped; it never keeps the others from loading.
 Boundary: it imports and configures; running the tools is the toolset's.
 """
 
@@ -114,16 +114,30 @@ def load_object(found: object, settings: dict[str, object]) -> list[Tool]:
         if settings:
             raise PluginError(f"takes no settings, got {', '.join(sorted(settings))}. Remove them, or offer a class.")
         return [found]
+    if _is_langchain(found):
+        from toolset.langchain import as_tool
+
+        return [as_tool(found, **settings)]  # type: ignore[arg-type]
     if isinstance(found, Sequence) and not isinstance(found, str | bytes):
         return [tool for item in found for tool in load_object(item, settings)]
     if isinstance(found, type) and not issubclass(found, Tool):
         raise PluginError(f"the class {found.__name__} is no tool. Derive it from toolset.Tool.")
     if callable(found):
         made = found(**settings)
-        if isinstance(made, Tool) or (isinstance(made, Sequence) and not isinstance(made, str | bytes)):
+        if (
+            isinstance(made, Tool)
+            or _is_langchain(made)
+            or (isinstance(made, Sequence) and not isinstance(made, str | bytes))
+        ):
             return load_object(made, {})
         raise PluginError(f"returned {type(made).__name__}. Return a tool; put @tool on a function that is one.")
     raise PluginError(f"is {type(found).__name__}. Point it to a tool, a Tool class, or a function that makes tools.")
+
+
+def _is_langchain(found: object) -> bool:
+    """Whether it is a LangChain tool or retriever; LangChain is not imported to find out."""
+    names = {f"{base.__module__}.{base.__name__}" for base in type(found).__mro__}
+    return bool(names & {"langchain_core.tools.base.BaseTool", "langchain_core.retrievers.BaseRetriever"})
 
 
 def _add_plugin(collected: _Collected, config: ToolsConfig, entry_point: importlib.metadata.EntryPoint) -> None:
