@@ -19,10 +19,12 @@ ATTRIBUTES: tuple[Attribute, ...] = ("sensible", "specific", "interesting", "saf
 
 
 class Pair(NamedTuple):
-    """The two label tokens of an attribute; P(attribute) is the softmax over them."""
+    """The two label tokens of an attribute; P(attribute) is the softmax over them, shifted by `bias`."""
 
     yes: int
     no: int
+    bias: float = 0.0
+    """Nats added to the log-odds of yes; see `dialog.calibration`."""
 
 
 class Read(NamedTuple):

@@ -44,7 +44,7 @@ async def read_probabilities(
         for j, read in enumerate(reads):
             row = logprobs[i * len(reads) + j]
             for attribute, pair in read.pairs.items():
-                difference = float(row[column[pair.no]] - row[column[pair.yes]])
+                difference = float(row[column[pair.no]] - row[column[pair.yes]]) - pair.bias
                 probabilities[attribute] = float(1.0 / (1.0 + np.exp(np.clip(difference, -60.0, 60.0))))
         found.append(probabilities)
     return found

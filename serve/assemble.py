@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from dialog.agent import Agent, AgentSettings
+from dialog.calibration import calibrate_safety
 from dialog.decoder import Decoder, Sampling
 from dialog.dialect import choose_dialect
 from dialog.roles import load_role
@@ -66,11 +67,11 @@ async def assemble(options: AgentOptions) -> Assembled:
             dialect = choose_dialect(decoder, options.dialect)
         except ValueError as error:
             raise SettingsError(str(error)) from error
+        if dialect.name == "chat":
+            await calibrate_safety(decoder, dialect, role)
         settings, notices = sampling_for(options, decoder)
         notices += [str(problem) for problem in loaded.problems]
-        agent = Agent(
-            decoder, loaded.toolset, dialect=dialect, role=role, policy=policy_for(dialect.name), settings=settings
-        )
+        agent = Agent(decoder, loaded.toolset, dialect=dialect, role=role, policy=Policy(), settings=settings)
     except BaseException:
         await decoder.aclose()
         raise
@@ -114,11 +115,3 @@ def sampling_for(options: AgentOptions, decoder: Decoder) -> tuple[AgentSettings
         )
     sampling = Sampling(n=n, max_tokens=tokens, temperature=options.temperature)
     return AgentSettings(sampling=sampling, research_candidates=min(n, 4)), notices
-
-
-def policy_for(dialect: str) -> Policy:
-    """The safety policy of a dialect; an adapter's card will carry its own calibrated threshold."""
-    return Policy(threshold=CHAT_THRESHOLD) if dialect == "chat" else Policy()
-
-
-CHAT_THRESHOLD = 0.5

