@@ -38,12 +38,12 @@ class Token:
 THOUSANDS = r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])"
 SHAPES = re.compile(
     rf"""(?P<space>\s+)
-    |(?P<number>(?:{THOUSANDS}|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?P<exponent>[eE][+-]?[0-9]{{1,4}}(?![0-9A-Za-z]))?
+    |(?P<number>[$€£]?(?:(?:{THOUSANDS}|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+))(?P<exponent>[eE][+-]?[0-9]{{1,4}}(?![0-9A-Za-z]))?
     |(?P<word>[A-Za-z]+(?:-[A-Za-z]+)*(?:2|10)?(?![0-9]))
     |(?P<op>\*\*|//|[-+*/^%!(),=√∛²³°×÷·−–∙π⁄½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞\[\]])""",
     re.VERBOSE,
 )
-PLAIN_NUMBER = re.compile(r"(?:[0-9]+)(?:\.[0-9]+)?|\.[0-9]+")
+PLAIN_NUMBER = re.compile(r"[$€£]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 CANONICAL = {"**": "^", "×": "*", "·": "*", "∙": "*", "÷": "/", "⁄": "/", "−": "-", "–": "-", "[": "(", "]": ")"}
 WORD_SIGNS = {"π": "pi", "√": "sqrt", "∛": "cbrt", "²": "squared", "³": "cubed", "°": "degrees"}
 FRACTION_SIGNS = {
@@ -54,7 +54,7 @@ FRACTION_SIGNS = {
 
 def read_number(text: str, exponent: str | None = None) -> Fraction:
     """The exact value of a literal. Raises NotMine for leading zeros, TooLarge for too many digits."""
-    plain = text.replace(",", "")
+    plain = text.replace(",", "").lstrip("$€£")
     if len(plain) > MAX_LITERAL_DIGITS:
         raise TooLarge(f"a number of more than {MAX_LITERAL_DIGITS} digits")
     if len(plain) > 1 and plain[0] == "0" and plain[1] != ".":

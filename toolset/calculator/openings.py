@@ -14,7 +14,9 @@ LEADS = re.compile(
     |(?:i\ (?:want|need|would\ like)\ to\ know|i'd\ like\ to\ know|do\ you\ know|let\ me\ know)\s+
     |(?:tell|give|show)\ me\s+
     |help\ me\ (?:to\ )?(?=calculate|compute|solve|work\ out|find)
-    |what(?:['’]s|s|\ is|\ are|\ was|\ does|\ do|\ do\ you\ get\ (?:if|when)\ you|\ would\ be|\ will\ be)\s+
+    |what\ do\ (?:you|i|we)\ get\ (?:if|when)\ (?:you|i|we)\s+
+    |what\ number\ is\s+(?!.*\bof\ what)
+    |what(?:['’]s|s|\ is|\ are|\ was|\ does|\ do|\ would\ be|\ will\ be)\s+
     |what\s+(?=\S.*\b(?:is|equals?|are|makes?)[\s?.]*$)
     |how\ much\ (?:is|are|does|do|would|will)\s+
     |(?P<command>calc(?:ulate|ulator)?|compute|evaluate|solve|work\ out|figure\ out|simplify|determine|find(?:\ out)?)

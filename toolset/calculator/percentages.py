@@ -13,22 +13,32 @@ from fractions import Fraction
 
 from toolset.calculator.errors import NotMine
 from toolset.calculator.exact import exact
+from toolset.calculator.money import money_text, money_unit
 from toolset.calculator.numerals import describe, equals
 from toolset.calculator.parser import parse, plain
+from toolset.calculator.patterns import phrase
 from toolset.calculator.syntax import Change, Number, Percent, show
 
 Form = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 
-PERCENT = r"(?:%|per\s?cent(?:age)?|pct)"
+PERCENT = r"(?:%|per ?cent(?:age)?|pct)"
 
 
-def number(text: str) -> tuple[Fraction, str]:
-    """A hole that holds a rational number: its value and how it is written."""
+def number(text: str) -> tuple[Fraction, str, str | None]:
+    """A hole that holds a rational number or an amount of money: its value, how it is written, its currency sign."""
     node = plain(parse(text))
     value = exact(node)
     if not isinstance(value, Fraction):
         raise NotMine("an irrational number in a percentage")
-    return value, show(node)
+    return value, show(node), money_unit(node)
+
+
+def pair(first: str, second: str) -> tuple[Fraction, str, Fraction, str]:
+    """Two holes in one unit."""
+    (a, a_text, a_unit), (b, b_text, b_unit) = number(first), number(second)
+    if a_unit != b_unit:
+        raise NotMine("money against a number")
+    return a, a_text, b, b_text
 
 
 def percentage(text: str) -> Percent:
@@ -45,7 +55,7 @@ def percent_text(value: Fraction) -> tuple[str, bool]:
 
 def share(part: str, whole: str) -> str:
     """What percentage `part` is of `whole`."""
-    (part_value, part_text), (whole_value, whole_text) = number(part), number(whole)
+    part_value, part_text, whole_value, whole_text = pair(part, whole)
     if whole_value == 0:
         return f"{part_text} as a percentage of {whole_text} is undefined (division by zero)"
     text, is_exact = percent_text(part_value / whole_value)
@@ -55,26 +65,23 @@ def share(part: str, whole: str) -> str:
 def whole_of(part: str, percent: str) -> str:
     """The number of which `part` is `percent`."""
     node = percentage(percent)
-    (part_value, part_text), rate = number(part), exact(node)
+    (part_value, part_text, unit), rate = number(part), exact(node)
     assert isinstance(rate, Fraction)
     if rate == 0:
         raise NotMine("0% of what")
-    text, is_exact = describe(part_value / rate)
-    return f"{part_text} is {show(node)} of {'' if is_exact else '≈ '}{text}"
+    sign, _, text = written(part_value / rate, unit).partition(" ")
+    return f"{part_text} is {show(node)} of {'' if sign == '=' else '≈ '}{text}"
 
 
-def change_by(base: str, percent: str, operator: str, note: str = "") -> str:
+def change_by(base: str, percent: str, operator: str) -> str:
     """`base` increased or decreased by `percent`."""
     node = Change(operator, plain(parse(base)), percentage(percent))
-    value = exact(node)
-    if not isinstance(value, Fraction):
-        raise NotMine("an irrational base")
-    return f"{show(node)} {equals(value, as_fraction=False)}{note}"
+    return evaluate(node)
 
 
-def change_from(old: str, new: str, direction: str = "") -> str:
+def change_from(old: str, new: str) -> str:
     """The percentage change from `old` to `new`."""
-    (old_value, old_text), (new_value, new_text) = number(old), number(new)
+    old_value, old_text, new_value, new_text = pair(old, new)
     if old_value <= 0:
         raise NotMine("a percentage change from zero or a negative number")
     ratio = (new_value - old_value) / old_value
@@ -89,15 +96,19 @@ def change_from(old: str, new: str, direction: str = "") -> str:
 
 def tip(percent: str, bill: str) -> str:
     node = percentage(percent)
-    (value, text), rate = number(bill), exact(node)
+    (value, text, unit), rate = number(bill), exact(node)
     assert isinstance(rate, Fraction)
-    return (
-        f"{show(node)} of {text} {equals(value * rate, as_fraction=False)}; together {describe(value * (1 + rate))[0]}"
-    )
+    together = written(value * (1 + rate), unit).partition(" ")[2]
+    return f"{show(node)} of {text} {written(value * rate, unit)}; together {together}"
+
+
+def written(value: Fraction, unit: str | None) -> str:
+    """`= 12`, `= $4.50`."""
+    return money_text(value, unit) if unit else equals(value, as_fraction=False)
 
 
 def compile_form(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern.replace("PERCENT", PERCENT).replace(" ", r"\s+"), re.IGNORECASE)
+    return phrase(pattern.replace("PERCENT", PERCENT))
 
 
 A, B = r"(?P<a>\S.{0,80}?)", r"(?P<b>\S.{0,80}?)"
