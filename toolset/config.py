@@ -64,6 +64,7 @@ class McpServer(BaseModel):
     )
     argument: dict[str, str] = Field(default={}, description="By tool: the parameter that takes the query.")
     fixed: dict[str, dict[str, Any]] = Field(default={}, description="By tool: further arguments of every call.")
+    open_domain: bool = Field(default=True, description="Ask its tools only where a message seeks facts.")
     timeout: float = Field(default=10.0, gt=0, description="Time budget of connecting and of a call, in seconds.")
 
     @model_validator(mode="after")

@@ -209,6 +209,57 @@ def new(name: str, parent: Path, as_json: bool) -> None:
     click.echo(f"  groundling tools check {shown} --query {query!r}")
 
 
+@tools.command()
+@click.option(
+    "--http", "port", type=click.IntRange(0, 65535), help="Serve on this port of 127.0.0.1; 0 takes a free one."
+)
+@click.option("--only", multiple=True, help="Offer this tool alone; may be repeated.")
+@CONFIG
+@JSON
+def serve(port: int | None, only: tuple[str, ...], config: Path | None, as_json: bool) -> None:
+    """Serve the tools to other programs by the Model Context Protocol (MCP).
+
+    Without --http it speaks on standard input and output, as programs that start their MCP servers expect. With
+    --http it serves streamable HTTP to programs on this machine until Ctrl-C; --json then prints the address as one
+    object when it is ready.
+
+    \b
+    Examples:
+      groundling tools serve                               in the configuration of an MCP client
+      groundling tools serve --http 8766 --only calculator
+    """
+    import asyncio
+    import contextlib
+    import importlib.metadata
+
+    from toolset.errors import ToolsetError
+    from toolset.mcp_server import serve_http, serve_stdio
+    from toolset.toolset import Toolset
+
+    loaded = _load(config)
+    toolset = loaded.toolset
+    unknown = sorted(set(only) - set(toolset.names))
+    if unknown:
+        toolset.close()
+        raise ToolsetError(f"no tool is named {unknown[0]!r}. There are: {', '.join(toolset.names)}.")
+    offered = Toolset(tool for tool in toolset.tools if tool.name in only) if only else toolset
+    _report_problems(loaded)
+    version = importlib.metadata.version("groundling")
+
+    def ready(address: str) -> None:
+        click.echo(json.dumps({"address": address, "tools": offered.names}) if as_json else address)
+        click.echo("Ctrl-C ends it.", err=True)
+
+    try:
+        if port is None:
+            asyncio.run(serve_stdio(offered, version))
+        else:
+            with contextlib.suppress(KeyboardInterrupt):
+                asyncio.run(serve_http(offered, port=port, version=version, on_ready=ready))
+    finally:
+        toolset.close()
+
+
 def _load(config: Path | None) -> Loaded:
     from serve.tools import load_tools
     from toolset.errors import ToolConfigError
