@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from embodied.errors import SceneError
-from embodied.world.vocabulary import CHARACTER, PROPERTY_BIT, RELATIONS, ROOM_CATEGORY, STATE_BIT
+from embodied.world.vocabulary import CHARACTER, PROPERTY_BIT, RELATIONS, ROOM_CATEGORY, SPOKEN, STATE_BIT
 
 STATE, ON, ON_BY, INSIDE, INSIDE_BY, CLOSE, FACING, FACING_BY, RIGHT, LEFT = range(10)
 """Row kinds. STATE is the node's state mask; RIGHT and LEFT (what a hand holds) are used on the character only."""
@@ -39,7 +39,7 @@ class Node:
     @property
     def spoken(self) -> str:
         """The name as a person says it."""
-        return self.name.replace("_", " ")
+        return SPOKEN.get(self.name) or self.name.removeprefix("food_").removeprefix("clothes_").replace("_", " ")
 
     def __str__(self) -> str:
         return f"{self.spoken} ({self.id})"

@@ -155,3 +155,27 @@ PHRASES = {
     Action.GREET: "greet the {0}",
 }
 """Each action in plain English; `{0}` and `{1}` are the objects' spoken names."""
+
+SPOKEN = {
+    "coffe_maker": "coffee maker",
+    "freezer": "fridge",
+    "tooth_paste": "toothpaste",
+    "creditcard": "credit card",
+    "tablelamp": "table lamp",
+    "ceilinglamp": "ceiling lamp",
+    "walllamp": "wall lamp",
+    "tvstand": "TV stand",
+    "trashcan": "trash can",
+    "mousepad": "mouse pad",
+    "cpuscreen": "computer screen",
+    "dishrack": "dish rack",
+    "hands_both": "hands",
+    "novel": "book",
+    "drawing": "picture",
+    "wallshelf": "wall shelf",
+    "closetdrawer": "drawer",
+    "photoframe": "photo",
+    "powersocket": "power socket",
+    "stovefan": "stove fan",
+}
+"""Class names that a person would say otherwise; the rest lose `food_` or `clothes_` and their underscores."""

@@ -18,6 +18,7 @@ COMMANDS = {
     "tools": ("serve.cli.tools:tools", "See, try, check, write and serve tools."),
     "models": ("serve.cli.models:models", "Fetch and list models."),
     "bench": ("serve.cli.bench:bench", "Measure this machine: turn time and more."),
+    "collect": ("serve.cli.collect:collect", "Collect embodied experience in simulated homes."),
 }
 
 

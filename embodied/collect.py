@@ -1,0 +1,243 @@
+"""Collecting experience into a JSONL file: plans for sampled goals, or random explorations.
+
+The first line is a header with the run's settings; every other line is one experience with its `id`. A run that was
+interrupted, even by kill -9, goes on where it stopped: a half-written last line is cut off, what is there is kept, and
+nothing is collected twice. One process writes; a pool of processes works.
+Boundary: homes are generated from the split's seeds or taken from the scene archive; tasks are made in `tasks`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field
+
+from embodied.archive import default_archive
+from embodied.errors import CollectError
+from embodied.explore import contents, explore
+from embodied.homes import generate_home
+from embodied.plan import SearchSettings, search
+from embodied.plan.sample import sample_goal
+from embodied.splits import Split, home_seeds, seen_recordings, split_recordings
+from embodied.wording import say_goal, say_place, say_steps
+from embodied.world.program import render_line
+from embodied.world.scene import Scene
+from embodied.world.simulator import Simulator
+
+Kind = Literal["plans", "explore"]
+Experience = dict[str, Any]
+FORMAT = "groundling-experience"
+VERSION = 1
+
+
+class CollectSettings(BaseModel):
+    """What a file holds. Two runs with equal settings collect equal experience, in any order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
+    split: Split = "train"
+    seed: int = Field(default=0, ge=0, lt=900_000, description="First seed; experience i uses seed + i.")
+    recorded: float = Field(default=0.25, ge=0, le=1, description="Fraction in recorded homes; the rest in generated.")
+    facts: int = Field(default=4, ge=1, description="Most facts of a sampled goal (plans).")
+    simulations: int = Field(default=2_000, ge=1, description="Search budget per goal (plans).")
+    steps: int = Field(default=20, ge=1, description="Successful steps per exploration.")
+
+
+def home_for(settings: CollectSettings, number: int) -> Scene:
+    """The home of experience `number`: recorded or generated, from the split."""
+    seed = settings.seed + number
+    if int(seed * 0.618034 * 1000) % 1000 < settings.recorded * 1000:
+        pool = seen_recordings if settings.split == "train" else split_recordings
+        recordings = pool(default_archive(), settings.split)
+        return recordings[seed * 7919 % len(recordings)].scene
+    return generate_home(home_seeds(settings.split)[seed])
+
+
+def collect_one(settings: CollectSettings, number: int) -> Experience:
+    """One experience, as it is written. Pure: depends on its arguments only."""
+    scene = home_for(settings, number)
+    simulator, seed = Simulator(scene), settings.seed + number
+    head = {"id": number, "kind": settings.kind, "home": scene.name}
+    if settings.kind == "plans":
+        goal = sample_goal(simulator, seed, facts=settings.facts)
+        found = search(simulator, goal, settings=SearchSettings(simulations=settings.simulations, seed=seed))
+        return head | {
+            "goal": goal.describe(),
+            "goal_text": say_goal(goal),
+            "plan": [render_line(step, scene) for step in found.plan],
+            "plan_text": say_steps(found.plan, scene),
+            "found": found.ok,
+            "reached": round(found.reached, 6),
+            "simulations": found.simulations,
+            "note": found.note,
+        }
+    seen = explore(simulator, seed, steps=settings.steps)
+    nodes = scene.nodes
+    return head | {
+        "actions": seen.lines(),
+        "moves": [
+            {
+                "step": move.step,
+                "thing": nodes[move.thing].id,
+                "name": nodes[move.thing].spoken,
+                "from": say_place(seen.trail[move.step], move.thing),
+                "to": say_place(seen.trail[move.step + 1], move.thing),
+            }
+            for move in seen.moves
+        ],
+        "contents": {
+            str(nodes[place].id): [nodes[thing].id for thing in things]
+            for place, things in contents(seen.trail[-1]).items()
+        },
+    }
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Hold the file's lock. Raises CollectError where another process collects into it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise CollectError(f"another process is collecting into {path}. Wait for it or use another --out.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        Path(f"{path}.lock").unlink(missing_ok=True)
+
+
+def open_file(path: Path, settings: CollectSettings) -> set[int]:
+    """Make or mend the file and return the ids it holds.
+
+    Raises CollectError where it was collected with other settings, is no experience file, or is broken in the middle.
+    """
+    header = {"format": FORMAT, "version": VERSION, "settings": settings.model_dump()}
+    if not path.exists() or path.stat().st_size == 0:
+        append(path, header)
+        return set()
+    raw = path.read_bytes()
+    whole = raw[: raw.rfind(b"\n") + 1]
+    if len(whole) < len(raw):  # the writer was killed inside its last line
+        with path.open("rb+") as file:
+            file.truncate(len(whole))
+    if not whole:
+        append(path, header)
+        return set()
+    lines = whole.splitlines()
+    held: set[int] = set()
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = json.loads(line)
+            if number > 1:
+                held.add(int(entry["id"]))
+            elif entry != header:
+                if entry.get("format") != FORMAT:
+                    raise ValueError
+                changed = [k for k, v in header["settings"].items() if entry.get("settings", {}).get(k) != v]
+                what = ", ".join(changed) or f"version {entry.get('version')}"
+                raise CollectError(f"{path} was collected with another {what}. Use the same options or another --out.")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            what = "is no experience file" if number == 1 else f"is broken at line {number}"
+            raise CollectError(f"{path} {what}. Move it away and collect again.") from None
+    return held
+
+
+def append(path: Path, entry: Experience) -> None:
+    """Write one whole line, in one call, to disk."""
+    line = json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    with path.open("ab", buffering=0) as file:
+        file.write(line)
+
+
+def collect(
+    settings: CollectSettings,
+    path: Path,
+    count: int,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, Any]:
+    """Collect experiences 0..count-1 into `path`, going on from what it holds. Returns a summary.
+
+    `progress` is called with how many the file holds. Raises CollectError as `open_file` and `only_writer` do.
+    """
+    with only_writer(path):
+        held = open_file(path, settings)
+        todo = [number for number in range(count) if number not in held]
+        kept = len(held)
+        progress(kept)
+        if workers is None:
+            workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        for done, entry in enumerate(run_all(settings, todo, workers), 1):
+            append(path, entry)
+            progress(kept + done)
+    return summary(path, collected=len(todo), resumed=kept)
+
+
+def run_all(settings: CollectSettings, todo: list[int], workers: int) -> Iterator[Experience]:
+    """All experiences, in the order they are done; a few per worker are in flight."""
+    if workers <= 1 or len(todo) <= 2:
+        for number in todo:
+            yield collect_one(settings, number)
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=ignore_interrupt)
+    numbers = iter(todo)
+    try:
+        flying: set[Future[Experience]] = set()
+        while True:
+            while len(flying) < workers * 4 and (number := next(numbers, None)) is not None:
+                flying.add(pool.submit(collect_one, settings, number))
+            if not flying:
+                return
+            done, flying = wait(flying, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def ignore_interrupt() -> None:
+    """Ctrl-C reaches every process of the terminal; the parent alone decides."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def read_experience(path: Path) -> Iterator[Experience]:
+    """The experiences of a file, each id once. Raises CollectError for an unreadable line, naming it."""
+    seen: set[int] = set()
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                raise CollectError(
+                    f"{path} is broken at line {number}. Run the same collection again to mend it."
+                ) from None
+            if number > 1 and entry["id"] not in seen:
+                seen.add(entry["id"])
+                yield entry
+
+
+def summary(path: Path, *, collected: int, resumed: int) -> dict[str, Any]:
+    """Counts over a file."""
+    entries = list(read_experience(path))
+    found: dict[str, Any] = {"file": str(path), "n": len(entries), "collected": collected, "resumed": resumed}
+    if entries and entries[0]["kind"] == "plans":
+        found["found"] = sum(entry["found"] for entry in entries)
+        found["mean_steps"] = round(sum(len(entry["plan"]) for entry in entries) / len(entries), 2)
+    elif entries:
+        found["steps"] = sum(len(entry["actions"]) for entry in entries)
+        found["moves"] = sum(len(entry["moves"]) for entry in entries)
+    return found

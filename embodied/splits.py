@@ -1,0 +1,63 @@
+"""Which activities and which homes are for training and which are for evaluation, and a check that none is in both.
+
+Activities are split by name, homes by seed, so an evaluation query can be about an unseen activity, an unseen home,
+or both. Boundary: names the splits; `tasks` draws from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Literal, TypeVar
+
+from embodied.archive import Archive, Recording
+from embodied.errors import TaskError
+
+Split = Literal["train", "eval"]
+Item = TypeVar("Item")
+
+EVAL_ACTIVITIES = frozenset(
+    {"Make coffee", "Wash clothes", "Set up table", "Read book", "Turn on light", "Put groceries in Fridge"}
+)
+"""Held out whole: no program, goal or question of training is about them."""
+TRAIN_SEEDS = range(0, 1_000_000)
+EVAL_SEEDS = range(1_000_000, 2_000_000)
+"""Seeds of generated homes."""
+
+
+def split_recordings(archive: Archive, split: Split) -> tuple[Recording, ...]:
+    """The recordings whose activity belongs to `split`."""
+    held_out = split == "eval"
+    return tuple(r for r in archive.recordings if (r.activity in EVAL_ACTIVITIES) == held_out)
+
+
+def seen_recordings(archive: Archive, split: Split) -> tuple[Recording, ...]:
+    """Recordings of training activities only, every fifth of each activity kept for evaluation on seen activities."""
+    by_activity: dict[str, int] = {}
+    found = []
+    for recording in split_recordings(archive, "train"):
+        place = by_activity[recording.activity] = by_activity.get(recording.activity, -1) + 1
+        if (place % 5 == 4) == (split == "eval"):
+            found.append(recording)
+    return tuple(found)
+
+
+def home_seeds(split: Split) -> range:
+    """Seeds of the split's generated homes."""
+    return TRAIN_SEEDS if split == "train" else EVAL_SEEDS
+
+
+def fingerprint(text: str) -> str:
+    """A query without case, punctuation and spacing, so that near-identical wordings count as one."""
+    return re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
+
+
+def check_no_overlap(train: Iterable[Item], evaluation: Iterable[Item], query: Callable[[Item], str]) -> None:
+    """Raises TaskError where an evaluation query is also a training query."""
+    seen = {fingerprint(query(item)) for item in train}
+    both = [query(item) for item in evaluation if fingerprint(query(item)) in seen]
+    if both:
+        raise TaskError(
+            f"{len(both)} evaluation queries are in the training set too, first {both[0]!r}. "
+            "Build both with `embodied.splits`, or drop them."
+        )

@@ -1,0 +1,83 @@
+"""Worlds in plain English: steps, facts and places as a person would say them.
+
+Boundary: words only. Task templates are in `tasks.templates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from embodied.plan.goal import Fact, Goal
+from embodied.world.scene import INSIDE, RIGHT, STATE, Scene
+from embodied.world.simulator import Step
+from embodied.world.state import State, where
+from embodied.world.vocabulary import PHRASES, STATES, Action
+
+STATE_WORDS = {
+    "CLOSED": "the {0} is closed",
+    "OPEN": "the {0} is open",
+    "ON": "the {0} is switched on",
+    "OFF": "the {0} is switched off",
+    "SITTING": "you are sitting",
+    "LYING": "you are lying down",
+    "DIRTY": "the {0} is dirty",
+    "CLEAN": "the {0} is clean",
+    "PLUGGED_IN": "the {0} is plugged in",
+    "PLUGGED_OUT": "the {0} is unplugged",
+}
+
+
+def name(scene: Scene, node: int) -> str:
+    """A node's spoken name."""
+    return scene.nodes[node].spoken
+
+
+def say_step(step: Step, scene: Scene) -> str:
+    """One step as a short imperative, such as `put the cup on the table`."""
+    return PHRASES[Action(step.action)].format(*[name(scene, i) for i in (step.target, step.second) if i >= 0])
+
+
+def say_steps(steps: Sequence[Step], scene: Scene) -> list[str]:
+    """Numbered sentences, one a step: `1. Walk to the kitchen.`"""
+    return [f"{i}. {capital(say_step(step, scene))}." for i, step in enumerate(steps, 1)]
+
+
+def say_fact(fact: Fact, scene: Scene) -> str:
+    """One goal fact, such as `the cup is on the table`."""
+    me = fact.node == scene.character
+    thing = name(scene, fact.node)
+    if fact.kind == STATE:
+        return STATE_WORDS[STATES[fact.bit.bit_length() - 1]].format(thing)
+    other = name(scene, fact.other)
+    if fact.kind == RIGHT:
+        return f"you are holding the {other}"
+    if fact.other == scene.character:
+        return f"you are wearing the {thing}"
+    subject = "you are" if me else f"the {thing} is"
+    return f"{subject} {'in' if fact.kind == INSIDE else 'on'} the {other}"
+
+
+def say_goal(goal: Goal) -> str:
+    """The whole goal as one phrase."""
+    return join([say_fact(fact, goal.scene) for fact in goal.facts])
+
+
+def say_place(state: State, node: int) -> str | None:
+    """Where a thing is: `on the table`, `in the fridge`, `in your hands`; None where it is nowhere."""
+    found = where(state, node)
+    if found is None:
+        return None
+    relation, place = found
+    if relation == "HELD":
+        return "in your hands"
+    return f"{'on' if relation == 'ON' else 'in'} the {name(state.scene, place)}"
+
+
+def capital(text: str) -> str:
+    """With a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def join(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
