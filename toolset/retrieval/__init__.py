@@ -1,0 +1,22 @@
+"""Retrieval: passages that answer a question, from a corpus on this machine, each with its source."""
+
+from toolset.retrieval.corpus import Changes, Corpus, CorpusInfo, Found
+from toolset.retrieval.default import build_default_corpus
+from toolset.retrieval.embedder import Embedder
+from toolset.retrieval.errors import CorpusError, DocumentError, EmbedderError
+from toolset.retrieval.store import Document
+from toolset.retrieval.tool import Retrieval
+
+__all__ = [
+    "Changes",
+    "Corpus",
+    "CorpusError",
+    "CorpusInfo",
+    "Document",
+    "DocumentError",
+    "Embedder",
+    "EmbedderError",
+    "Found",
+    "Retrieval",
+    "build_default_corpus",
+]

@@ -1,0 +1,186 @@
+"""A retrieval corpus: documents in, ranked passages out.
+
+    corpus = Corpus(folder, Embedder(model_folder), create=True)
+    corpus.add([Document(id="1", title="Mona Lisa", text="...")])
+    corpus.search("Who painted the Mona Lisa?", k=3)
+
+Adding is incremental (an unchanged document costs a hash) and survives being killed: what was committed stays.
+A corpus remembers which embedding model made it; another one is an error, never a wrong answer.
+Boundary: knows nothing of files (`documents`) nor of when evidence is too weak to show (`abstain`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from toolset.retrieval.embedder import Embedder
+from toolset.retrieval.errors import CorpusError
+from toolset.retrieval.index import Hit, Index
+from toolset.retrieval.store import Document, Passage, Store
+from toolset.retrieval.text import Span, passages, terms
+
+BATCH = 256
+"""Documents embedded and committed together."""
+
+
+class Found(BaseModel):
+    """A passage found. `score` is the fused score; `sentence` is the passage's best sentence."""
+
+    model_config = ConfigDict(frozen=True)
+
+    document: Document
+    text: str
+    sentence: str
+    score: float
+    whole: float
+    best: float
+    lexical: float
+
+
+class Changes(BaseModel):
+    """What `add` or `delete` did, in documents."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+
+
+class CorpusInfo(BaseModel):
+    """What a corpus says of itself."""
+
+    folder: Path
+    documents: int
+    passages: int
+    attribution: str
+    embedder: str
+    hash: str
+
+
+class Corpus:
+    """The corpus in `folder`. Thread-safe; other processes may read and write it meanwhile.
+
+    Raises CorpusError where it is missing (unless `create`), damaged, or made with another embedding model.
+    """
+
+    def __init__(self, folder: Path | str, embedder: Embedder, *, create: bool = False) -> None:
+        self.embedder = embedder
+        self.store = Store(folder, create=create)
+        self.lock = threading.RLock()
+        self.loaded: tuple[str, Index] | None = None
+        made_with = self.store.meta("embedder")
+        if not made_with and create:
+            self.store.set_meta({"embedder": embedder.fingerprint})
+        elif made_with != embedder.fingerprint:
+            raise CorpusError(
+                f"corpus {self.store.folder} was made with embedding model {made_with[:12] or 'unknown'}, not with "
+                f"{embedder.fingerprint[:12]} in {embedder.folder}. Use that model, or index the documents again."
+            )
+
+    def close(self) -> None:
+        with self.lock:
+            self.store.close()
+
+    def info(self) -> CorpusInfo:
+        with self.lock:
+            documents, count = self.store.count()
+            return CorpusInfo(
+                folder=self.store.folder, documents=documents, passages=count, embedder=self.store.meta("embedder"),
+                attribution=self.store.meta("attribution"), hash=self.store.meta("hash", "0"),
+            )  # fmt: skip
+
+    def add(self, documents: Iterable[Document], done: Callable[[int], None] | None = None) -> Changes:
+        """Add or update documents, in committed batches; `done` is told how many are safe on disk so far.
+
+        Of two documents with one id the later wins.
+        """
+        changes = Changes()
+        with self.lock, self.store.writing():
+            known = self.store.digests()
+            stream: Iterator[Document] = iter(documents)
+            safe = 0
+            while chunk := list(islice(stream, BATCH)):
+                fresh = {document.id: document for document in chunk}
+                work = [document for document in fresh.values() if known.get(document.id) != document.digest]
+                if work:
+                    self.store.put(self.prepare(work, lambda n, safe=safe: done(safe + n) if done else None))
+                changes.added += sum(document.id not in known for document in work)
+                changes.updated += sum(document.id in known for document in work)
+                changes.unchanged += len(chunk) - len(work)
+                known |= {document.id: document.digest for document in work}
+                safe += len(chunk)
+                if done:
+                    done(safe)
+        return changes
+
+    def delete(self, ids: Iterable[str]) -> Changes:
+        """Delete documents by id; unknown ids are no error."""
+        with self.lock, self.store.writing():
+            return Changes(deleted=self.store.delete(ids))
+
+    def prepare(
+        self, documents: list[Document], done: Callable[[int], None]
+    ) -> Iterator[tuple[Document, list[Passage]]]:
+        """Split and embed documents."""
+        split = [passages(document.text) for document in documents]
+        jobs = []
+        for document, parts in zip(documents, split, strict=True):
+            for part in parts:
+                start, end = part[0].start, part[-1].end
+                spans = [Span(span.start - start, span.end - start) for span in part]
+                jobs.append((heading(document.title), document.text[start:end], spans))
+        share = len(documents) / max(len(jobs), 1)
+        embeddings = iter(self.embedder.passages(jobs, lambda n: done(int(n * share))))
+        for document, parts in zip(documents, split, strict=True):
+            made = []
+            for part in parts:
+                text = heading(document.title) + document.text[part[0].start : part[-1].end]
+                made.append(Passage(part, terms(text), next(embeddings)))
+            yield document, made
+
+    def index(self) -> Index:
+        """The search structures of what is committed now; read again when another process has written."""
+        with self.lock:
+            generation = self.store.meta("generation", "0")
+            if self.loaded is None or self.loaded[0] != generation:
+                dimension = self.embedder.dimension
+                self.loaded = (generation, Index(self.store.rows(dimension), dimension))
+            return self.loaded[1]
+
+    def search(self, query: str, k: int = 5) -> list[Found]:
+        """The `k` best passages for `query`, best first, at most one for each document."""
+        index = self.index()
+        vector = self.embedder.queries([query])[0]
+        found: dict[str, Found] = {}
+        for hit in index.search(vector, terms(query), 4 * k):
+            if len(found) < k and index.documents[hit.row] not in found and (made := self.found(index, hit)):
+                found[made.document.id] = made
+        return list(found.values())
+
+    def found(self, index: Index, hit: Hit) -> Found | None:
+        """A hit with its text; None where the document was deleted since the index was read."""
+        with self.lock:
+            document = self.store.document(index.documents[hit.row])
+        if document is None:
+            return None
+        spans = index.spans[hit.row]
+        best = spans[hit.best] if len(spans) else (0, 0)
+        return Found(
+            document=document,
+            text=document.text[spans[0][0] : spans[-1][1]],
+            sentence=document.text[best[0] : best[1]],
+            score=hit.score,
+            whole=hit.whole,
+            best=hit.sentence,
+            lexical=hit.lexical,
+        )
+
+
+def heading(title: str) -> str:
+    """What stands before a passage when it is embedded and searched, so that titles weigh."""
+    return f"{title}. " if title else ""

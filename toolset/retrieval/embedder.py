@@ -1,0 +1,159 @@
+"""Sentence embeddings from a local model folder: mean-pooled, normalised, as all-MiniLM-L6-v2 is trained.
+
+One forward pass over a passage gives the passage's vector (mean of all its tokens) and a vector for each of its
+sentences (mean of the sentence's tokens, read in the context of title and neighbours: "late chunking",
+arXiv 2409.04701), so sentence-level search costs no second pass.
+
+Boundary: knows nothing of corpora; takes text and offsets, gives float32 vectors of unit length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from toolset.retrieval.errors import EmbedderError
+from toolset.retrieval.text import Span
+
+MAX_TOKENS = 512
+BATCH_TOKENS = 1024
+"""Tokens in one forward pass: small batches stay in the processor's cache (measured faster than large ones)."""
+
+
+class Embedding(NamedTuple):
+    """`passage` [dimension], `sentences` [n, dimension]; float32, unit length."""
+
+    passage: np.ndarray
+    sentences: np.ndarray
+
+
+class Embedder:
+    """An encoder from a folder with `config.json`, `model.safetensors` and `tokenizer.json`.
+
+    The weights load on the first use. Thread-safe. Raises EmbedderError for a folder that lacks a file.
+    """
+
+    def __init__(self, model_folder: Path | str) -> None:
+        self.folder = Path(model_folder)
+        self.lock = threading.Lock()
+        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+            if not (self.folder / name).is_file():
+                raise EmbedderError(
+                    f"embedding model folder {self.folder} has no {name}. "
+                    "Give the folder of a sentence-transformers model."
+                )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over weights, configuration and tokenizer: vectors of different fingerprints never mix."""
+        digest = hashlib.sha256()
+        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+            with (self.folder / name).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    @cached_property
+    def tokenizer(self):
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(MAX_TOKENS)
+        return tokenizer
+
+    @cached_property
+    def model(self):
+        from transformers import AutoModel
+        from transformers.utils import logging
+
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+        try:
+            return AutoModel.from_pretrained(self.folder, local_files_only=True).eval()
+        except Exception as error:
+            raise EmbedderError(
+                f"cannot load the embedding model in {self.folder}: {error}. Fetch it again."
+            ) from error
+        finally:
+            if shown:
+                logging.enable_progress_bar()
+
+    @property
+    def dimension(self) -> int:
+        return int(self.model.config.hidden_size)
+
+    def load(self) -> Embedder:
+        """Load the weights now rather than on the first use."""
+        with self.lock:
+            self.model, self.tokenizer  # noqa: B018
+        return self
+
+    def queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of whole texts: [len(texts), dimension]."""
+        found = self.passages([("", text, ()) for text in texts])
+        return np.stack([item.passage for item in found])
+
+    def passages(
+        self,
+        items: Sequence[tuple[str, str, Sequence[Span]]],
+        done: Callable[[int], None] | None = None,
+    ) -> list[Embedding]:
+        """Embed `(prefix, text, sentences)`: the text is read after its prefix (a title), sentences are spans of it.
+
+        `done` is told how many items are ready so far. A sentence past the model's length gets the passage's vector.
+        """
+        self.load()
+        encoded = self.tokenizer.encode_batch([prefix + text for prefix, text, _ in items])
+        order = sorted(range(len(items)), key=lambda i: len(encoded[i].ids))
+        ready: dict[int, Embedding] = {}
+        for batch in batches(order, [len(e.ids) for e in encoded]):
+            for i, hidden in zip(batch, self.forward([encoded[i].ids for i in batch]), strict=True):
+                prefix, _, spans = items[i]
+                ready[i] = pool(hidden, np.array(encoded[i].offsets), len(prefix), spans)
+            if done:
+                done(len(ready))
+        return [ready[i] for i in range(len(items))]
+
+    def forward(self, ids: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """Last hidden states, one array [tokens, dimension] for each sequence of token ids."""
+        import torch
+
+        width = max(map(len, ids))
+        padded = torch.zeros(len(ids), width, dtype=torch.long)
+        mask = torch.zeros(len(ids), width, dtype=torch.long)
+        for row, sequence in enumerate(ids):
+            padded[row, : len(sequence)] = torch.tensor(sequence)
+            mask[row, : len(sequence)] = 1
+        with torch.inference_mode():
+            hidden = self.model(input_ids=padded, attention_mask=mask).last_hidden_state.float().numpy()
+        return [hidden[row, : len(sequence)] for row, sequence in enumerate(ids)]
+
+
+def batches(order: Sequence[int], lengths: Sequence[int], budget: int = BATCH_TOKENS):
+    """Cut `order` (by rising length) into runs whose padded size stays within `budget` tokens."""
+    start = 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and lengths[order[end]] * (end + 1 - start) <= budget:
+            end += 1
+        yield order[start:end]
+        start = end
+
+
+def pool(hidden: np.ndarray, offsets: np.ndarray, shift: int, spans: Sequence[Span]) -> Embedding:
+    """Mean-pool hidden states [tokens, d] over all tokens, and over each span's (offsets [tokens, 2], characters)."""
+    whole = unit(hidden.mean(0))
+    starts, ends = offsets[:, 0] - shift, offsets[:, 1] - shift
+    rows = [hidden[(ends > starts) & (starts >= span.start) & (ends <= span.end)] for span in spans]
+    each = [unit(row.mean(0)) if len(row) else whole for row in rows]
+    return Embedding(whole, np.stack(each) if each else np.zeros((0, len(whole)), np.float32))
+
+
+def unit(vector: np.ndarray) -> np.ndarray:
+    return (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)

@@ -1,0 +1,130 @@
+"""Search over a corpus's passages, in memory: dense candidates, BM25 candidates, and their fusion by score.
+
+    score = 0.5 * cos(query, passage) + 0.5 * max over its sentences cos(query, sentence) + 0.25 * BM25 / best BM25
+
+Fusion by score beat reciprocal-rank fusion, and both signals alone, on every set measured (`groundling bench
+retrieval`). Passage vectors are searched whole up to `EXACT_LIMIT`, by a graph (HNSW) beyond it.
+
+Boundary: rows in, scored rows out; knows nothing of files, models or whether a hit is good enough to show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from toolset.retrieval.store import Row
+
+EXACT_LIMIT = 100_000
+"""Passages up to which the search is exact."""
+CANDIDATES = 50
+"""Passages that each of the two searches hands to the fusion."""
+WHOLE, SENTENCE, LEXICAL = 0.5, 0.5, 0.25
+
+
+class Hit(NamedTuple):
+    """A passage found: its row number, fused score, the parts of the score, and its best sentence's number."""
+
+    row: int
+    score: float
+    whole: float
+    sentence: float
+    lexical: float
+    best: int
+
+
+class Index:
+    """`rows` of one corpus, ready for search. Immutable, hence safe to share between threads."""
+
+    def __init__(self, rows: Iterable[Row], dimension: int) -> None:
+        self.keys: list[int] = []
+        self.documents: list[str] = []
+        self.spans: list[np.ndarray] = []
+        whole: list[np.ndarray] = []
+        sentences: list[np.ndarray] = []
+        terms: list[list[str]] = []
+        for row in rows:
+            self.keys.append(row.key)
+            self.documents.append(row.document)
+            self.spans.append(row.spans)
+            whole.append(row.vectors[0])
+            sentences.append(row.vectors[1:])
+            terms.append(row.terms.split())
+        counts = [len(each) for each in sentences]
+        self.first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)  # sentence range of each row
+        self.sentences = np.concatenate(sentences) if sentences else np.zeros((0, dimension), np.float16)
+        self.lexicon = Lexicon(terms)
+        self.dense = dense_index(np.array(whole, np.float32).reshape(-1, dimension))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def search(self, vector: np.ndarray, terms: Sequence[str], k: int) -> list[Hit]:
+        """The `k` best passages for a query's vector [dimension] and terms, best first."""
+        if not len(self):
+            return []
+        lexical = self.lexicon.scores(terms)
+        _, near = self.dense.search(vector[None, :], min(CANDIDATES, len(self)))
+        rows = np.union1d(near[0][near[0] >= 0], top(lexical, CANDIDATES))
+        best = float(lexical.max()) or 1.0
+        hits = []
+        for row in rows.tolist():
+            cosines = self.sentences[self.first[row] : self.first[row + 1]].astype(np.float32) @ vector
+            whole = float(self.dense.reconstruct(row) @ vector)
+            at = int(cosines.argmax()) if len(cosines) else 0
+            sentence = float(cosines[at]) if len(cosines) else whole
+            share = float(lexical[row]) / best
+            hits.append(Hit(row, WHOLE * whole + SENTENCE * sentence + LEXICAL * share, whole, sentence, share, at))
+        return sorted(hits, key=lambda hit: -hit.score)[:k]
+
+
+def top(scores: np.ndarray, k: int) -> np.ndarray:
+    """Row numbers of the `k` highest scores above zero."""
+    rows = np.argpartition(-scores, k)[:k] if len(scores) > k else np.arange(len(scores))
+    return rows[scores[rows] > 0]
+
+
+def dense_index(vectors: np.ndarray):
+    """A FAISS index over unit vectors [n, d] by inner product: exact, or HNSW past `EXACT_LIMIT`."""
+    import faiss
+
+    if len(vectors) <= EXACT_LIMIT:
+        index = faiss.IndexFlatIP(vectors.shape[1])
+    else:
+        index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction, index.hnsw.efSearch = 80, 128
+    index.add(vectors)
+    return index
+
+
+class Lexicon:
+    """BM25 over the passages' terms, and how rare each term is."""
+
+    def __init__(self, terms: Sequence[Sequence[str]]) -> None:
+        import bm25s
+
+        self.size = len(terms)
+        self.vocabulary: dict[str, int] = {}
+        ids = [[self.vocabulary.setdefault(term, len(self.vocabulary)) for term in each] for each in terms]
+        frequency = np.zeros(len(self.vocabulary), np.int64)
+        for each in ids:
+            frequency[list(set(each))] += 1
+        self.frequency = frequency
+        self.bm25 = None
+        if self.vocabulary:
+            self.bm25 = bm25s.BM25(k1=1.2, b=0.75)
+            self.bm25.index((ids, self.vocabulary), show_progress=False, create_empty_token=False)
+
+    def scores(self, terms: Sequence[str]) -> np.ndarray:
+        """BM25 of every passage: [n], zero where no term occurs."""
+        known = [self.vocabulary[term] for term in terms if term in self.vocabulary]
+        if not known or self.bm25 is None:
+            return np.zeros(self.size, np.float32)
+        return self.bm25.get_scores_from_ids(known)
+
+    def rarity(self, term: str) -> float:
+        """Inverse document frequency, nats: log(1 + (N - n + 0.5) / (n + 0.5)); the highest for an unknown term."""
+        n = int(self.frequency[self.vocabulary[term]]) if term in self.vocabulary else 0
+        return float(np.log1p((self.size - n + 0.5) / (n + 0.5)))

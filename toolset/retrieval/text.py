@@ -1,0 +1,121 @@
+"""Text for retrieval: sentences, passages of whole sentences with overlap, and search terms.
+
+Boundary: knows nothing of models, files or indexes; all positions are character offsets into the given text.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+PASSAGE_CHARS = 900
+"""A passage's length that splitting aims at: about 200 word pieces, inside the embedding model's 256."""
+OVERLAP_CHARS = 200
+"""How much of a passage's end the next one repeats, in whole sentences."""
+
+BOUNDARY = re.compile(
+    r"""(?<=[.!?…])["'”’)\]»]*\s+(?=["'“‘(\[«¿¡]*[^\Wa-z_])   # a stop, then something that is not a small letter
+      | (?<=[。！？])                                          # scripts without spaces
+      | \n\s*\n                                               # a blank line
+    """,
+    re.VERBOSE,
+)
+ABBREVIATION = re.compile(
+    r"(?:^|[\s(\"“])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|Lt|Col|Gen|Capt|Sgt|Rev|Hon|Mt|Ft|vs|cf|ca|c|e\.g|i\.e|etc|al"
+    r"|No|Nos|vol|pp?|fig|approx|est|fl|b|d|r|Co|Corp|Inc|Ltd|Jan|Feb|Mar|Apr|Aug|Sept?|Oct|Nov|Dec|(?:[A-Z]\.)+[A-Z])\.$"
+)
+WORD = re.compile(r"\w+(?:['’]\w+)?")
+
+STOP_WORDS = frozenset(
+    """a about above after again against all also am an and any are as at be because been before being below between
+    both but by can could did do does doing down during each few for from further had has have having he her
+    here hers herself him himself his how i if in into is it its itself just let me more most my myself no nor
+    not now of off on once only or other our ours ourselves out over own please same she should so some such
+    tell than that the their theirs them themselves then there these they this those through to too under
+    until up us very was we were what when where which while who whom whose why will with would you your yours
+    yourself yourselves s t d ll m re ve don""".split()
+)
+
+
+class Span(NamedTuple):
+    """`text[start:end]`, in characters."""
+
+    start: int
+    end: int
+
+
+def sentences(text: str) -> list[Span]:
+    """The sentences of `text`, in order, without surrounding space; empty for blank text.
+
+    A stop after an initial or a common abbreviation ("J. R. R. Tolkien", "Dr. Who", "U.S. Army") ends nothing.
+    """
+    spans: list[Span] = []
+    start = 0
+    for boundary in [*BOUNDARY.finditer(text), None]:
+        end = boundary.start() if boundary else len(text)
+        if boundary and text[end - 1 : end] == "." and ABBREVIATION.search(text, max(start, end - 12), end):
+            continue
+        if boundary:  # quotes and brackets that close the sentence belong to it
+            end += len(boundary.group()) - len(boundary.group().lstrip("\"'”’)]»"))
+        inner = text[start:end]
+        if inner.strip():
+            spans.append(Span(start + len(inner) - len(inner.lstrip()), start + len(inner.rstrip())))
+        start = boundary.end() if boundary else end
+    return spans
+
+
+def passages(text: str, size: int = PASSAGE_CHARS, overlap: int = OVERLAP_CHARS) -> list[list[Span]]:
+    """Split `text` into passages, each a list of consecutive sentences of at most `size` characters together.
+
+    Neighbours share whole sentences of up to `overlap` characters. A sentence longer than `size` is cut at spaces.
+    A remainder that nearly fits (a quarter more than `size`) stays in one passage.
+    """
+    parts = [piece for sentence in sentences(text) for piece in cut(text, sentence, size)]
+    made: list[list[Span]] = []
+    first = 0
+    while first < len(parts):
+        last = first + 1
+        limit = size * 5 // 4 if parts[-1].end - parts[first].start <= size * 5 // 4 else size
+        while last < len(parts) and parts[last].end - parts[first].start <= limit:
+            last += 1
+        made.append(parts[first:last])
+        if last == len(parts):
+            break
+        back = last
+        while back - 1 > first and parts[last - 1].end - parts[back - 1].start <= overlap:
+            back -= 1
+        first = back
+    return made
+
+
+def cut(text: str, span: Span, size: int) -> list[Span]:
+    """Cut one over-long sentence at spaces into pieces of at most `size` characters."""
+    pieces: list[Span] = []
+    start = span.start
+    while span.end - start > size:
+        space = text.rfind(" ", start + size // 2, start + size)
+        end = space if space > start else start + size
+        pieces.append(Span(start, end))
+        start = end + (1 if space > start else 0)
+    pieces.append(Span(start, span.end))
+    return pieces
+
+
+@lru_cache(maxsize=1)
+def stemmer():
+    """The English Snowball stemmer (one for the process; guarded by the interpreter lock per call)."""
+    import Stemmer
+
+    return Stemmer.Stemmer("english")
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words without stop words, unstemmed, in order; a possessive 's is dropped."""
+    found = (re.sub(r"['’]s?$", "", word.lower()) for word in WORD.findall(text))
+    return [word for word in found if word and word not in STOP_WORDS]
+
+
+def terms(text: str) -> list[str]:
+    """Search terms: stemmed lower-case words without stop words, in order, repeats kept."""
+    return stemmer().stemWords(words(text))

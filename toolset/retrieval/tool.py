@@ -1,0 +1,66 @@
+"""Retrieval as a tool: a question in, up to k cited passages out, nothing where nothing fits.
+
+Boundary: joins the corpus's search with abstention; holds no logic of either.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from toolset.retrieval.abstain import supported
+from toolset.retrieval.corpus import Corpus, Found
+from toolset.retrieval.embedder import Embedder
+from toolset.tool import Result, Source, Tool
+
+MAX_QUERY = 1000
+"""Characters of a query that are read: more is a document, not a question."""
+
+
+class Retrieval(Tool):
+    """Passages from the corpus in `corpus_folder` that answer a query, each with its source.
+
+    `k` is the most passages an answer holds. The corpus is read on the first query, or by `load`.
+    Raises CorpusError or EmbedderError where the corpus or the model cannot be used.
+    """
+
+    name = "retrieval"
+    description = "Finds passages that answer a question in a corpus of documents, and cites them."
+    timeout = 10.0
+    needs = frozenset({"model"})
+    open_domain = True
+
+    def __init__(self, corpus_folder: Path | str, embedder: Embedder, *, k: int = 3) -> None:
+        self.corpus = Corpus(corpus_folder, embedder)
+        self.k = k
+        self.lock = threading.Lock()
+
+    def load(self) -> Retrieval:
+        """Read the corpus and the weights now, so that the first query is as fast as the others."""
+        with self.lock:
+            self.corpus.embedder.load()
+            self.corpus.index()
+        return self
+
+    def run(self, query: str) -> list[Result]:
+        """Up to `k` passages, best first; empty where the corpus does not seem to hold an answer."""
+        query = " ".join(query[:MAX_QUERY].split())
+        if not query:
+            return []
+        self.load()
+        return [
+            result(found) for found in supported(query, self.corpus.search(query, self.k), self.corpus.index().lexicon)
+        ]
+
+    def close(self) -> None:
+        self.corpus.close()
+
+
+def result(found: Found) -> Result:
+    document = found.document
+    return Result(
+        text=found.text,
+        source=Source(
+            title=document.title or document.id, url=document.url, id=document.id, score=round(found.score, 4)
+        ),
+    )
