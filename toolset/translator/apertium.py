@@ -2,7 +2,7 @@
 
 Which pairs there are is read from the installed mode files; nothing of a query ever reaches a command line: the
 text goes by standard input, a pair's name comes from the directory listing. Where no direct pair is installed,
-two are chained and the result is labelled rough. Apertium marks each word that it does not know (`*`), has no
+`Pivot` chains two and labels the result rough. Apertium marks each word that it does not know (`*`), has no
 transfer for (`@`) or cannot inflect (`#`); the share of unmarked words is the confidence.
 """
 
@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +24,8 @@ MODE = re.compile(r"([a-z]{2,3})-([a-z]{2,3})((?:_[A-Za-z0-9_]+)?)")
 MARK = re.compile(r"(?<![^\W_])([*@#])(?=\w)")
 PIVOTS = ("es", "ca", "en", "fr")
 """Languages to go through, best first, where no direct pair is installed."""
+MIN_KNOWN = 0.5
+"""Where fewer of the words are known, the output is mostly the input, and no translation."""
 ROUGH = 0.6
 """What a chain of two pairs takes from the confidence: each pair adds its own mistakes, unmarked."""
 
@@ -126,60 +127,97 @@ class Apertium:
     """The installed pairs as a backend. `run` is how a mode is run; by default one process a text."""
 
     name = "Apertium"
+    knows_words = True
 
     def __init__(self, run: Runner = run_subprocess, *, data: Path | None = None) -> None:
         self._run = run
         self.pairs = installed_pairs(data) if shutil.which("apertium") else {}
 
-    def route(self, source: str, target: str) -> tuple[str, ...] | None:
-        """The languages to go through, both ends included; None where no way is installed."""
-        if (source, target) in self.pairs:
-            return source, target
-        for pivot in PIVOTS:
-            if (source, pivot) in self.pairs and (pivot, target) in self.pairs:
-                return source, pivot, target
-        return None
+    def supports(self, source: str, target: str) -> bool:
+        return (source, target) in self.pairs
 
     def sources(self, target: str) -> list[str]:
-        """The languages with a direct pair into `target`."""
         return [source for source, into in self.pairs if into == target]
 
-    def supports(self, source: str, target: str) -> bool:
-        return self.route(source, target) is not None
-
     def translate(self, text: str, source: str, target: str) -> Translation | None:
-        """Translate `text` (one line). None where no pair is installed or no word is known. Raises BackendError."""
-        route = self.route(source, target)
+        """Translate one line. None where the pair is not installed or most words are unknown. Raises BackendError."""
         text = safe_input(text)
-        if not route or not text:
+        mode = self.pairs.get((source, target))
+        if not mode or not text:
             return None
-        confidence, unknown, modes = 1.0, [], []
-        for start, end in pairwise(route):
-            mode = self.pairs[start, end]
-            marked = read_marks(self._run(mode, text))
-            confidence *= marked.confidence
-            unknown += [word for word in marked.unknown if word not in unknown]
-            modes.append(mode)
-            text = _same_case(text, marked.text)
-        if not text or confidence <= 0:
+        marked = read_marks(self._run(mode, text))
+        if not marked.text or marked.confidence < MIN_KNOWN:
             return None
-        rough = len(route) > 2
-        note = f"rough, by way of {name_of(route[1])}" if rough else ""
         return Translation(
-            text=text,
+            text=_same_case(text, marked.text),
             source=source,
             target=target,
-            backend=f"Apertium {' and '.join(modes)}",
+            backend=f"Apertium {mode}",
             kind="machine translation by rules",
-            confidence=confidence * (ROUGH if rough else 1.0),
-            unknown=tuple(unknown),
-            note=note,
+            confidence=marked.confidence,
+            unknown=marked.unknown,
         )
 
     def status(self) -> str:
         if not self.pairs:
             return HOW_TO_GET if not shutil.which("apertium") else f"Apertium has no language pair. {HOW_TO_GET}"
-        return f"Apertium: {', '.join(sorted(f'{a}→{b}' for a, b in self.pairs))}; French from English goes by Spanish."
+        return f"Apertium (sentences): {', '.join(sorted(f'{a}→{b}' for a, b in self.pairs))}"
+
+    def close(self) -> None:
+        close = getattr(self._run, "close", None)
+        if close:
+            close()
+
+
+class Pivot:
+    """Two Apertium pairs, one after the other, where no pair goes directly: "rough, by way of Spanish"."""
+
+    name = "Apertium by way of another language"
+    knows_words = True
+
+    def __init__(self, direct: Apertium) -> None:
+        self.direct = direct
+
+    def route(self, source: str, target: str) -> str | None:
+        """The language to go through; None where there is a direct pair, or no way."""
+        if source == target or self.direct.supports(source, target):
+            return None
+        ways = (way for way in PIVOTS if self.direct.supports(source, way) and self.direct.supports(way, target))
+        return next(ways, None)
+
+    def supports(self, source: str, target: str) -> bool:
+        return self.route(source, target) is not None
+
+    def sources(self, target: str) -> list[str]:
+        return []
+
+    def translate(self, text: str, source: str, target: str) -> Translation | None:
+        """Translate twice. None where either half has no translation. Raises BackendError."""
+        way = self.route(source, target)
+        first = self.direct.translate(text, source, way) if way else None
+        second = self.direct.translate(first.text, way, target) if first and way else None
+        if not first or not second or not way:
+            return None
+        unknown = dict.fromkeys((*first.unknown, *second.unknown))
+        return Translation(
+            text=second.text,
+            source=source,
+            target=target,
+            backend=f"{first.backend} and {second.backend.removeprefix('Apertium ')}",
+            kind=first.kind,
+            confidence=ROUGH * first.confidence * second.confidence,
+            unknown=tuple(unknown),
+            note=f"rough, by way of {name_of(way)}",
+        )
+
+    def status(self) -> str:
+        found: dict[str, list[str]] = {}
+        codes = sorted({code for pair in self.direct.pairs for code in pair})
+        for source in codes:
+            for target in codes:
+                if way := self.route(source, target):
+                    found.setdefault(way, []).append(f"{source}→{target}")
+        return "; ".join(f"Rough, by way of {name_of(way)}: {', '.join(pairs)}" for way, pairs in found.items())
 
     def close(self) -> None:
         return None

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import httpx
@@ -42,6 +43,16 @@ def _interpreter(command: str) -> str | None:
     return None
 
 
+def _end_process(process: subprocess.Popen[bytes]) -> None:
+    """End the server with the programs of its pipelines: they are one process group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            pipe.close()
+
+
 class ApyServer:
     """Runs an Apertium mode through the server, or through one process where there is no server. Thread-safe."""
 
@@ -51,6 +62,7 @@ class ApyServer:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._client: httpx.Client | None = None
+        self._shut_down: weakref.finalize | None = None
         self._rest_until = 0.0
         self._closed = False
 
@@ -104,7 +116,7 @@ class ApyServer:
             logger.info("apertium-apy is not installed; using one process a text.")
             return
         launcher = Path(__file__).with_name("apy_launcher.py")
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [interpreter, "-I", str(launcher), command, str(self.modes)],
             stdin=subprocess.PIPE,  # never written: the server ends when this closes
             stdout=subprocess.PIPE,
@@ -112,32 +124,31 @@ class ApyServer:
             env={**os.environ, "LC_ALL": "C.UTF-8"},
             start_new_session=True,
         )
-        assert self._process.stdout is not None
-        readable, _, _ = select.select([self._process.stdout], [], [], START_SECONDS)
-        line = self._process.stdout.readline(64) if readable else b""
+        held = contextlib.ExitStack()
+        held.callback(_end_process, process)
+        # also when this object is dropped without `close`, and when the interpreter ends
+        self._shut_down = weakref.finalize(self, held.close)
+        assert process.stdout is not None
+        readable, _, _ = select.select([process.stdout], [], [], START_SECONDS)
+        line = process.stdout.readline(64) if readable else b""
         if not line.strip().isdigit():
             raise ValueError(f"it named no port within {START_SECONDS:g} s")
         # trust_env: a proxy from the environment must not see what is translated
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{int(line)}", timeout=self.timeout + 1, trust_env=False)
+        client = httpx.Client(base_url=f"http://127.0.0.1:{int(line)}", timeout=self.timeout + 1, trust_env=False)
+        self._client = held.enter_context(client)
+        self._process = process
 
     def _stop(self, *, rest: bool) -> None:
         with self._lock:
             self._end(rest=rest)
 
     def _end(self, *, rest: bool) -> None:
-        process, client = self._process, self._client
-        self._process = self._client = None
         if rest:
             self._rest_until = time.monotonic() + REST_SECONDS
-        if client:
-            client.close()
-        if process:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe:
-                    pipe.close()
+        self._process = self._client = None
+        if self._shut_down:
+            self._shut_down()
+            self._shut_down = None
 
     def close(self) -> None:
         """Stop the server; later translations use one process a text."""

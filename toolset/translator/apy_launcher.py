@@ -13,8 +13,8 @@ import signal
 import sys
 import threading
 
-import tornado.httpserver
-import tornado.web
+import tornado.httpserver  # pyright: ignore[reportMissingImports]  # the system's Python has it
+import tornado.web  # pyright: ignore[reportMissingImports]
 
 
 def listen_on_loopback(server, _port, *_args, **_options):

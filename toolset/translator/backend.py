@@ -37,6 +37,8 @@ class Backend(Protocol):
     """A way to translate. Thread-safe."""
 
     name: str
+    knows_words: bool
+    """Whether it notices words that are not of the source language; if not, a guessed language is not tried."""
 
     def supports(self, source: str, target: str) -> bool: ...
 

@@ -29,6 +29,8 @@ DIGITS = {c: i for i, c in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 MAX_WORDS = 5
 MAX_ENTRIES = 40
 MAX_ARTICLE = 20_000
+MAX_CANDIDATES = 8
+NO_WAY_BACK = 2
 LEADING = {
     "en": ("the ", "a ", "an ", "to "),
     "de": ("der ", "die ", "das ", "ein ", "eine "),
@@ -81,7 +83,9 @@ class DictFile:
                 raise ValueError("not made by dictzip")
             for flag in (8, 16):  # file name, comment
                 if flags & flag:
-                    position = data.index(b"\0", position) + 1 if isinstance(data, bytes) else data.find(b"\0", position) + 1
+                    position = (
+                        data.index(b"\0", position) + 1 if isinstance(data, bytes) else data.find(b"\0", position) + 1
+                    )
             position += 2 if flags & 2 else 0
         except (ValueError, struct.error, IndexError) as error:
             raise BackendError(f"{self.path} is not a dictzip file ({error}); reinstall the dictionary.") from error
@@ -98,7 +102,9 @@ class DictFile:
             parts = []
             for position, size in self._offsets[first : last + 1]:
                 # each chunk ends in a full flush, so it can be inflated alone
-                parts.append(zlib.decompressobj(-zlib.MAX_WBITS).decompress(self._data[position : position + size], self._chunk))
+                parts.append(
+                    zlib.decompressobj(-zlib.MAX_WBITS).decompress(self._data[position : position + size], self._chunk)
+                )
         except zlib.error as error:
             raise BackendError(f"{self.path} is damaged ({error}); reinstall the dictionary.") from error
         start = offset - first * self._chunk
@@ -144,9 +150,8 @@ def index_key(word: str) -> str:
 
 @dataclass(frozen=True)
 class Sense:
-    """One article: its headword, its translations, and how much is said about it (a proxy of how common it is)."""
+    """One meaning of a headword: its translations, and how much is said about it (a proxy of how common it is)."""
 
-    headword: str
     translations: tuple[str, ...]
     weight: float
 
@@ -156,27 +161,27 @@ LABEL = re.compile(r"<[^>]*>|\[[^\]]*\]|\([^)]*\)")
 NOTE = re.compile(r"\s{2,}|\s*(?:see:|Synonyms?:|Note:)")
 
 
-def read_article(article: str, word: str) -> Sense | None:
-    """Read one article of FreeDict's layout; None where it holds no translation of `word` itself."""
+def read_article(article: str, word: str) -> list[Sense]:
+    """The senses in one article of FreeDict's layout; none where it does not translate `word` itself."""
     lines = [line for line in article.splitlines() if line.strip()]
     if len(lines) < 2:
-        return None
+        return []
     headword = LABEL.sub("", PRONUNCIATION.sub("", lines[0])).strip()
     if "(" in lines[0] and index_key(headword) != index_key(word):
-        return None  # the word is only an abbreviation in this entry
-    translations: list[str] = []
+        return []  # the word is only an abbreviation in this entry
+    meanings: list[list[str]] = []
     for line in lines[1:]:
         if NOTE.match(line) and not line.startswith(" ["):
             continue
-        text = re.sub(r"^\s*\d+\.\s*", "", LABEL.sub("", PRONUNCIATION.sub("", line)))
-        translations += [part.strip() for part in text.split(",") if any(c.isalpha() for c in part)]
-    if not translations:
-        return None
-    examples = sum(line.lstrip().startswith('"') for line in lines)
-    weight = 1 + examples + 0.2 * article.count("{")
-    if headword.rstrip("!") != word and headword.rstrip("!").lower() != word.lower():
+        text, numbered = re.subn(r"^\s*\d+\.\s*", "", LABEL.sub("", PRONUNCIATION.sub("", line)))
+        if numbered or not meanings:
+            meanings.append([])
+        meanings[-1] += [part.strip().split("  ")[0] for part in text.split(",") if any(c.isalpha() for c in part)]
+    meanings = [meaning for meaning in meanings if meaning]
+    weight = 1 + sum(line.lstrip().startswith('"') for line in lines) + 0.2 * article.count("{")
+    if headword.rstrip("!").lower() != word.rstrip("!").lower():
         weight *= 0.3  # "Haus…" in compounds, "Hello?" on the telephone
-    return Sense(headword, tuple(dict.fromkeys(translations)), weight)
+    return [Sense(tuple(dict.fromkeys(meaning)), weight / len(meanings)) for meaning in meanings]
 
 
 class Dictionary:
@@ -188,14 +193,15 @@ class Dictionary:
 
     def lookup(self, word: str) -> list[Sense]:
         """The senses of `word`, likeliest first."""
-        senses = (read_article(self.articles.read(*place), word) for place in self.index.lookup(word))
-        return sorted((sense for sense in senses if sense), key=lambda sense: -sense.weight)
+        senses = [s for place in self.index.lookup(word) for s in read_article(self.articles.read(*place), word)]
+        return sorted(senses, key=lambda sense: -sense.weight)
 
 
 class FreeDict:
     """The installed dictionaries as a backend."""
 
     name = "FreeDict"
+    knows_words = True
 
     def __init__(self, folders: tuple[Path, ...] | None = None) -> None:
         self._lock = threading.Lock()
@@ -206,7 +212,9 @@ class FreeDict:
             for index in sorted(folder.glob("freedict-*.index")):
                 match = FILE.fullmatch(index.stem)
                 source, target = (code_of(match[1]), code_of(match[2])) if match else (None, None)
-                articles = [path for path in (index.with_suffix(".dict.dz"), index.with_suffix(".dict")) if path.is_file()]
+                articles = [
+                    path for path in (index.with_suffix(".dict.dz"), index.with_suffix(".dict")) if path.is_file()
+                ]
                 if source and target and articles:
                     self._files.setdefault((source, target), (index, articles[0]))
 
@@ -227,20 +235,36 @@ class FreeDict:
             return None
         dictionary = self._dictionary(source, target)
         tries = [word] + [word[len(a) :] for a in LEADING.get(source, ()) if word.lower().startswith(a)]
-        senses = next((found for form in tries if (found := dictionary.lookup(form))), None)
+        form, senses = next(((form, found) for form in tries if (found := dictionary.lookup(form))), (word, []))
         if not senses:
             return None
-        first, total = senses[0], sum(sense.weight for sense in senses)
-        others = [t for sense in senses for t in sense.translations if t != first.translations[0]]
+        total = sum(sense.weight for sense in senses)
+        share = {t: sense.weight / total for sense in reversed(senses) for t in sense.translations}
+        found = list(dict.fromkeys(t for sense in senses for t in sense.translations))[:MAX_CANDIDATES]
+        back = {t: self._way_back(t, form, source, target) for t in found}
+        found.sort(key=lambda t: back[t])  # stable: where the way back says nothing, the senses' order stays
+        plain = (lambda t: t) if text.rstrip().endswith(("!", "?")) else (lambda t: t.rstrip("!?"))
         return Translation(
-            text=first.translations[0],
+            text=plain(found[0]),
             source=source,
             target=target,
             backend=f"FreeDict {'-'.join(self._files[source, target][0].stem.split('-')[1:])}",
             kind="dictionary",
-            confidence=0.4 + 0.5 * first.weight / total,
-            alternatives=tuple(dict.fromkeys(others))[:3],
+            confidence=0.4 + 0.4 * share[found[0]] + (0.1 if back[found[0]] == 0 else 0.0),
+            alternatives=tuple(dict.fromkeys(plain(t) for t in found[1:]))[:3],
         )
+
+    def _way_back(self, translation: str, word: str, source: str, target: str) -> int:
+        """The place of `word` among the translations of `translation` in the reverse dictionary, 0 to `NO_WAY_BACK`.
+
+        A rare translation of a common word has others before it on the way back, so it goes behind.
+        """
+        if (target, source) not in self._files:
+            return NO_WAY_BACK
+        senses = self._dictionary(target, source).lookup(translation)
+        words = [index_key(t) for sense in senses for t in sense.translations]
+        key = index_key(word)
+        return min(words.index(key), NO_WAY_BACK) if key in words else NO_WAY_BACK
 
     def _dictionary(self, source: str, target: str) -> Dictionary:
         with self._lock:

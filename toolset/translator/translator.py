@@ -1,6 +1,7 @@
 """The translator: a tool that answers queries which ask for a translation, and leaves all others alone.
 
-Backends are asked in order, best first; each result names what made it and how sure that is. Without any backend
+Backends are asked in order: a neural model where one is configured, Apertium's direct pairs, FreeDict's words, and
+last Apertium by way of another language. Each result names what made it and how sure that is. Without any backend
 the translator answers nothing, and `status` says how to get one.
 """
 
@@ -8,28 +9,50 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from toolset.tool import Result, Source, Tool
 from toolset.translator import identify
-from toolset.translator.apertium import Apertium
+from toolset.translator.apertium import Apertium, Pivot, run_subprocess
+from toolset.translator.apy import ApyServer
 from toolset.translator.backend import Backend, BackendError, Translation
 from toolset.translator.forms import clean, parse
+from toolset.translator.freedict import FreeDict
 from toolset.translator.languages import fold, name_of
+from toolset.translator.neural import Neural
 from toolset.translator.request import MAX_TEXT, Request
 
 logger = logging.getLogger(__name__)
 MIN_CONFIDENCE = 0.25
-"""Below this a translation is more unknown words than known ones, and is no answer."""
-UNSURE = 0.15
-"""Below this an identified language is the model's prior rather than a finding."""
+"""Below this a translation is no answer: the next backend is asked."""
 COMMON = ("es", "fr", "de", "it", "pt", "ca")
 """Languages tried, in this order, for a text that could not be identified."""
-MAX_TRIES = 6
+MAX_TRIES = 8
 """Most source languages tried for one text."""
 
 
+@dataclass(frozen=True)
+class _Origin:
+    """A language to translate from; `guessed` where only a backend that knows its words can confirm it."""
+
+    code: str
+    guessed: bool
+
+
 class Translator(Tool):
-    """Translates words and sentences: "hello in French", "translate 'good morning' to Spanish"."""
+    """Translates words and sentences: "hello in French", "translate 'good morning' to Spanish".
+
+    Args:
+        model: folder or Hugging Face id of a seq2seq translation model; None for the installed packages alone.
+        pair: (source, target) of a model for one pair that does not say its languages itself.
+        beams, batch_size, device: how the model runs.
+        server: keep one `apertium-apy` running, where it is installed, instead of a process a text.
+        backends: these instead of all others.
+
+    Raises:
+        ToolConfigError: for a model or setting that is not usable as given.
+    """
 
     name = "translator"
     description = (
@@ -38,33 +61,47 @@ class Translator(Tool):
     )
     timeout = 10.0
 
-    def __init__(self, backends: Sequence[Backend] | None = None) -> None:
-        self.backends: list[Backend] = list(backends) if backends is not None else [Apertium()]
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        pair: tuple[str, str] | None = None,
+        beams: int = 4,
+        batch_size: int = 8,
+        device: str = "cpu",
+        server: bool = True,
+        backends: Sequence[Backend] | None = None,
+    ) -> None:
+        self.backends: list[Backend] = list(backends or ())
+        if backends is None:
+            if model is not None:
+                self.backends.append(Neural(model, pair=pair, beams=beams, batch_size=batch_size, device=device))
+            apertium = Apertium(ApyServer() if server else run_subprocess)
+            self.backends += [apertium, FreeDict(), Pivot(apertium)]
+        if any(isinstance(backend, Neural) for backend in self.backends):
+            self.needs = frozenset({"model"})
+            self.timeout = 30.0
 
     def run(self, query: str) -> list[Result]:
+        """The translation that `query` asks for, as one result; empty where it asks for none or none can be given."""
         request = parse(query)
         if request is None:
             return []
         translation = self.answer(request)
         if translation is None:
-            logger.info(
-                "translator: no translation of %r into %s. %s",
-                request.text[:80],
-                name_of(request.target),
-                self.status(),
-            )
+            logger.info("translator: %s", self._why_not(request))
             return []
         return [as_result(request.text, translation)]
 
     def answer(self, request: Request) -> Translation | None:
         """The best translation for `request`, or None."""
         if request.either_way:
-            back = self._best(request.text, [request.target], request.asking)
+            back = self._best(request.text, [_Origin(request.target, guessed=True)], request.asking)
             if back and not back.unknown and not _same(back.text, request.text):
                 return back
         if not request.certain and not self._foreign(request):
             return None
-        best = self._best(request.text, self._sources(request), request.target)
+        best = self._best(request.text, self._origins(request), request.target)
         if best and _same(best.text, request.text) and best.source not in (request.source, request.asking):
             return None  # a word that comes back as it went, from a language that was only guessed, says nothing
         return best
@@ -74,14 +111,35 @@ class Translator(Tool):
         text = clean(text)[:MAX_TEXT]
         return self.answer(Request(text, target, source, asking=target)) if text else None
 
-    def _best(self, text: str, sources: Iterable[str], target: str) -> Translation | None:
+    def explain(self, query: str) -> str:
+        """Why `query` gets no answer, or that it gets one; for people, not for a turn."""
+        request = parse(query)
+        if request is None:
+            return "Not read as a request for a translation. Try: hello in French; translate 'good morning' to Spanish."
+        found = self.answer(request)
+        return f"Answered by {found.backend}." if found else self._why_not(request)
+
+    def _why_not(self, request: Request) -> str:
+        target = name_of(request.target)
+        known = [
+            f"{b.name} from {', '.join(map(name_of, codes))}"
+            for b in self.backends
+            if (codes := b.sources(request.target))
+        ]
+        here = f"Into {target} there is {'; '.join(known)}." if known else f"Nothing here translates into {target}."
+        german = " German without a model is single words only." if "de" in (request.target, request.source) else ""
+        return (
+            f"No translation of {request.text[:80]!r}. {here}{german} A model configured for the translator does more."
+        )
+
+    def _best(self, text: str, origins: Iterable[_Origin], target: str) -> Translation | None:
         best = None
-        for source in sources:
+        for origin in origins:
             for backend in self.backends:
-                if not backend.supports(source, target):
+                if (origin.guessed and not backend.knows_words) or not backend.supports(origin.code, target):
                     continue
                 try:
-                    found = backend.translate(text, source, target)
+                    found = backend.translate(text, origin.code, target)
                 except BackendError as error:
                     logger.warning("translator: %s", error)
                     continue
@@ -93,40 +151,50 @@ class Translator(Tool):
                     best = found
         return best
 
-    def _sources(self, request: Request) -> list[str]:
-        """The source languages to try, likeliest first."""
+    def _origins(self, request: Request) -> list[_Origin]:
+        """The languages to translate from, likeliest first."""
         if request.source:
-            return [request.source]
+            return [_Origin(request.source, guessed=False)]
         ranking = identify.rank(request.text)
-        order = [code for code, score in ranking if score >= UNSURE] + list(COMMON)
+        top, score = ranking[0] if ranking else ("", 0.0)
+        sure = score >= identify.SURE and (len(request.text) >= 12 or not request.text.isascii())
+        if sure and top == request.target:
+            return []
+        order = [_Origin(code, guessed=p < 0.5) for code, p in ranking if p >= identify.UNSURE]
         if request.asking != request.target:  # "how do you say X in French" is asked in X's language, mostly
-            sure = ranking and ranking[0][1] >= identify.SURE and len(request.text) >= 12
-            order.insert(1 if sure else 0, request.asking)
-        for backend in self.backends:
-            order += backend.sources(request.target)
-        unique = list(dict.fromkeys(code for code in order if code != request.target))
-        return [code for code in unique if any(b.supports(code, request.target) for b in self.backends)][:MAX_TRIES]
+            order.insert(1 if sure else 0, _Origin(request.asking, guessed=sure and top != request.asking))
+        rest = [*COMMON, *(code for backend in self.backends for code in backend.sources(request.target))]
+        order += [_Origin(code, guessed=True) for code in rest]
+        first = {origin.code: origin for origin in reversed(order)}  # the likeliest mention of each
+        unique = [first[code] for code in dict.fromkeys(origin.code for origin in order) if code != request.target]
+        usable = (o for o in unique if any(b.supports(o.code, request.target) for b in self.backends))
+        return list(usable)[:MAX_TRIES]
 
     def _foreign(self, request: Request) -> bool:
-        """Whether the text is in another language than the question: identified so, and no known word of the latter."""
+        """Whether the text is in another language than the question: no known word of that, or identified so."""
         ranking = identify.rank(request.text)
-        if not ranking or ranking[0][0] == request.asking or ranking[0][1] < 0.5:
+        top, score = ranking[0] if ranking else ("", 0.0)
+        if top == request.asking and score >= 0.5:
             return False
         for backend in self.backends:
-            for other in ("es", "en", "de", "fr"):
-                if other != request.asking and backend.supports(request.asking, other):
+            for other in (*COMMON, "en"):
+                if backend.knows_words and other != request.asking and backend.supports(request.asking, other):
                     try:
                         known = backend.translate(request.text, request.asking, other)
                     except BackendError:
                         continue
                     return known is None or bool(known.unknown)
-        return True
+        return top != request.asking and score >= identify.SURE
 
     def status(self) -> str:
         """What the translator can do here, a line for each backend, and how to get what is missing."""
-        return "\n".join(backend.status() for backend in self.backends) or "The translator has no backend."
+        return (
+            "\n".join(line for backend in self.backends if (line := backend.status()))
+            or "The translator has no backend."
+        )
 
     def close(self) -> None:
+        """Stop what runs (the Apertium server) and free the model."""
         for backend in self.backends:
             backend.close()
 
@@ -141,7 +209,7 @@ def as_result(text: str, translation: Translation) -> Result:
     if translation.unknown:
         notes.append("not known: " + ", ".join(translation.unknown))
     made_by = "; ".join(note for note in notes if note)
-    also = f"; also: {', '.join(translation.alternatives)}" if translation.alternatives else ""
+    also = f", also {', '.join(translation.alternatives)}" if translation.alternatives else ""
     between = f"{name_of(translation.source)} to {name_of(translation.target)}"
     return Result(
         text=f'"{text}" in {name_of(translation.target)}: "{translation.text}"{also} ({made_by})',
