@@ -34,7 +34,7 @@ async def read_probabilities(
     """
     if not answers:
         return []
-    labels = sorted({label for read in reads for pair in read.pairs.values() for label in pair})
+    labels = sorted({label for read in reads for pair in read.pairs.values() for label in (pair.yes, pair.no)})
     column = {label: i for i, label in enumerate(labels)}
     prompts = [[*answer, *read.suffix] for answer in answers for read in reads]
     logprobs = await decoder.score(prompts, labels)  # [answers * reads, labels]

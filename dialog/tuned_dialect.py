@@ -44,7 +44,8 @@ class TunedDialect:
         self.end = tokenizer.eos_token_id
         self.stop_token_ids = (self.end,)
         pairs = {
-            name: Pair(*(single_token(tokenizer, f" {c}", c) for c in letters)) for name, letters in LABELS.items()
+            name: Pair(single_token(tokenizer, f" {yes}", yes), single_token(tokenizer, f" {no}", no))
+            for name, (yes, no) in LABELS.items()
         }
         self.attribute_reads = (
             Read((self.end, *self._word("Judge:")), {attribute: pairs[attribute] for attribute in ATTRIBUTES}),

