@@ -99,7 +99,7 @@ def test_public_files_read_whole(shared_data: Path):
         "toxichat": sources.toxichat(shared_data / "safety/toxichat_dev.jsonl"),
         "sbf": sources.social_bias_frames(shared_data / "safety/sbf_dev_agg.jsonl"),
     }
-    assert {name: len(found) for name, found in counts.items()} == {"diasafety": 1097, "toxichat": 600, "sbf": 4666}
+    assert {name: len(found) for name, found in counts.items()} == {"diasafety": 1097, "toxichat": 596, "sbf": 4666}
     assert all({r.unsafe for r in found} == {0, 1} for found in counts.values())
     pairs = sources.hh_pairs(shared_data / "safety/hh_harmless_pairs.jsonl")
     assert all(a.context == b.context and a.response != b.response for a, b in pairs)
