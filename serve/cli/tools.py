@@ -12,12 +12,16 @@ import click
 if TYPE_CHECKING:
     from toolset.conformance import Check
     from toolset.plugins import Loaded
+    from toolset.tool import Tool
 
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 CONFIG = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     help="The configuration file, instead of tools.toml in the home folder.",
+)
+CORPUS = click.option(
+    "--corpus", default="default", show_default=True, help="What retrieval searches (`groundling index`), or none."
 )
 
 
@@ -90,9 +94,10 @@ def list_(config: Path | None, as_json: bool) -> None:
 @tools.command()
 @click.argument("name")
 @click.argument("query")
+@CORPUS
 @CONFIG
 @JSON
-def run(name: str, query: str, config: Path | None, as_json: bool) -> None:
+def run(name: str, query: str, corpus: str, config: Path | None, as_json: bool) -> None:
     """Ask the tool NAME one QUERY, as a chat would.
 
     An empty answer means that the tool left the query alone. A tool that fails is an error (exit code 1).
@@ -104,7 +109,7 @@ def run(name: str, query: str, config: Path | None, as_json: bool) -> None:
     """
     from toolset.errors import ToolsetError
 
-    loaded = _load(config)
+    loaded = _load(config, corpus if name == "retrieval" else None)
     with loaded.toolset as toolset:
         if name not in toolset.names:
             _report_problems(loaded)
@@ -214,9 +219,10 @@ def new(name: str, parent: Path, as_json: bool) -> None:
     "--http", "port", type=click.IntRange(0, 65535), help="Serve on this port of 127.0.0.1; 0 takes a free one."
 )
 @click.option("--only", multiple=True, help="Offer this tool alone; may be repeated.")
+@CORPUS
 @CONFIG
 @JSON
-def serve(port: int | None, only: tuple[str, ...], config: Path | None, as_json: bool) -> None:
+def serve(port: int | None, only: tuple[str, ...], corpus: str, config: Path | None, as_json: bool) -> None:
     """Serve the tools to other programs by the Model Context Protocol (MCP).
 
     Without --http it speaks on standard input and output, as programs that start their MCP servers expect. With
@@ -236,7 +242,7 @@ def serve(port: int | None, only: tuple[str, ...], config: Path | None, as_json:
     from toolset.mcp_server import serve_http, serve_stdio
     from toolset.toolset import Toolset
 
-    loaded = _load(config)
+    loaded = _load(config, corpus if not only or "retrieval" in only else None)
     toolset = loaded.toolset
     unknown = sorted(set(only) - set(toolset.names))
     if unknown:
@@ -260,13 +266,36 @@ def serve(port: int | None, only: tuple[str, ...], config: Path | None, as_json:
         toolset.close()
 
 
-def _load(config: Path | None) -> Loaded:
-    from serve.tools import load_tools
+def _load(config: Path | None, corpus: str | None = None) -> Loaded:
+    """The toolset of a configuration, with retrieval over `corpus`; without one retrieval is listed, not opened."""
+    from serve.tools import builtin_tools, config_path, load_tools
+    from toolset.config import read_config
     from toolset.errors import ToolConfigError
+    from toolset.plugins import load_toolset
 
     if config is not None and not config.exists():
         raise ToolConfigError(f"{config} does not exist. Name a file in TOML, or leave --config out.")
-    return load_tools(config)
+    if corpus is not None:
+        return load_tools(config, corpus=corpus)
+    return load_toolset(read_config(config or config_path()), [*builtin_tools("none"), _unopened_retrieval()])
+
+
+def _unopened_retrieval() -> Tool:
+    """Holds retrieval's place where nobody asks it: opening a corpus can mean to build it first."""
+    from toolset.retrieval import Retrieval
+    from toolset.tool import tool
+
+    @tool(
+        name=Retrieval.name,
+        description=Retrieval.description,
+        timeout=Retrieval.timeout,
+        needs=Retrieval.needs,
+        open_domain=Retrieval.open_domain,
+    )
+    def unopened(query: str) -> None:
+        raise RuntimeError("the corpus was not opened")
+
+    return unopened
 
 
 def _report_problems(loaded: Loaded) -> None:

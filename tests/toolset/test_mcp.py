@@ -109,10 +109,13 @@ def test_a_server_that_hangs_is_left_and_started_anew():
         ({"args": ["-c", "print('hello, I speak no MCP')"]}, "cannot be used: McpError: no connection: "),
         ({"command": None, "args": [], "url": "http://127.0.0.1:1/mcp"}, "cannot be used: McpError: no connection: "),
         ({}, "no tool of it is asked. List some under `tools`; it offers: search, fail, die, hang, megabytes, add, "),
-        ({"tools": ["serach"]}, "it has no tool 'serach'; it offers: search, "),
-        ({"tools": ["add"]}, "its tool 'add' has several parameters. Name the query's with `argument.add`."),
+        (
+            {"tools": ["add", "serach"]},
+            "its tool 'add' has several parameters. Name the query's with `argument.add`. "
+            "it has no tool 'serach'; it offers: search, ",
+        ),
     ],
-    ids=["command", "import", "silent", "no MCP", "no listener", "none named", "unknown", "parameters"],
+    ids=["command", "import", "silent", "no MCP", "no listener", "none named", "unknown"],
 )
 def test_a_server_that_cannot_be_used_is_a_problem(server: dict, problem: str):
     loaded = load(**server)
@@ -278,7 +281,7 @@ def test_groundling_uses_groundling_and_keeps_its_sources(tmp_path: Path):
 
 
 def test_serve_over_http_from_the_command_line(tmp_path: Path):
-    command = [sys.executable, "-m", "serve.cli.main", "tools", "serve", "--http", "0", "--json"]
+    command = [sys.executable, "-m", "serve.cli.main", "tools", "serve", "--http", "0", "--corpus", "none", "--json"]
     environment = {**os.environ, "GROUNDLING_HOME": str(tmp_path)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     try:

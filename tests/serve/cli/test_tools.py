@@ -133,7 +133,7 @@ def run_in(python: Path, home: Path, *arguments: str | Path) -> subprocess.Compl
 def test_a_new_package_installed_into_a_fresh_environment_answers(
     fresh_environment: Path, groundling_home: Path, tmp_path: Path
 ):
-    """new → its own test passes → pip install → it is listed and answers → check by package name → disabled."""
+    """new → its own test passes → pip install → it is listed and answers → check by package name."""
     call("new", "wordcount", "--in", tmp_path)
     package = tmp_path / "groundling-wordcount"
     assert "wordcount" not in call("list").stdout
@@ -161,5 +161,3 @@ def test_a_new_package_installed_into_a_fresh_environment_answers(
         }
     ]
     assert groundling("check", "groundling-wordcount", "--query", QUESTION)["passed"]
-    (groundling_home / "tools.toml").write_text("plugins = false\n")
-    assert "wordcount" not in {tool["name"] for tool in groundling("list")["tools"]}
