@@ -1,10 +1,10 @@
-"""What every engine refuses before it starts, with one wording for all of them."""
+"""What all engines do alike: refuse what cannot be run, in one wording, and put samples into one form."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dialog.decoder import DecoderInfo, Sampling
+from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
 from dialog.errors import ContextLengthError, EngineUnavailable
 from serve.errors import ServeError
 
@@ -36,6 +36,18 @@ def check_score(info: DecoderInfo, prompts_ids: Sequence[Sequence[int]], label_i
 def closed(info: DecoderInfo) -> EngineUnavailable:
     """The error of a call after `aclose`."""
     return EngineUnavailable(f"the {info.engine} engine of {info.model!r} was closed. Open a new decoder.")
+
+
+def sample_of(tokenizer: Tokenizer, token_ids: Sequence[int], logprob: float | None, reason: str | None) -> Sample:
+    """A sample of vLLM, whose ids include the stop token where one ended it."""
+    stopped = reason == "stop"
+    ids = tuple(token_ids[:-1] if stopped else token_ids)
+    return Sample(
+        token_ids=ids,
+        text=tokenizer.decode(ids, skip_special_tokens=True),
+        logprob=float(logprob or 0.0),
+        finish_reason="stop" if stopped else "length",
+    )
 
 
 def _check_ids(name: str, ids: Sequence[int], vocab_size: int) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from dialog.errors import AdapterError
@@ -70,7 +71,7 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
     with quiet():
         try:
             model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelStoreError(f"{folder} holds no causal language model that loads: {_line(error)}") from error
     return model.to(device).eval().requires_grad_(False)
 
@@ -95,7 +96,7 @@ def merge_adapter(model: Any, adapter: Path, *, model_name: str, revision: str) 
     with quiet():
         try:
             merged = PeftModel.from_pretrained(model, str(adapter), local_files_only=True).merge_and_unload()
-        except (RuntimeError, ValueError, KeyError, OSError, TypeError) as error:
+        except (RuntimeError, ValueError, KeyError, OSError, TypeError, SafetensorError) as error:
             raise AdapterError(
                 f"adapter {adapter.name!r} does not fit {model_name}: {_line(error)} Use the adapter's own base model."
             ) from error
@@ -103,12 +104,16 @@ def merge_adapter(model: Any, adapter: Path, *, model_name: str, revision: str) 
 
 
 def fast_or_plain(model: Any, device: torch.device) -> SharedPromptModel | PlainModel:
-    """The model behind shared-prompt attention where that gives the model's own logits, else behind its own cache."""
+    """The model behind shared-prompt attention where that gives the model's own logits, else behind its own cache.
+
+    Raises ModelStoreError where neither does.
+    """
     plain = PlainModel(model, device)
     own_attention = model.config._attn_implementation
     tokens = torch.arange(12, device=device)[None] % model.config.get_text_config().vocab_size
+    tolerance = 1e-3 if model.dtype == torch.float32 else 0.25
     with torch.inference_mode():
-        expected = model(input_ids=tokens, use_cache=False).logits.float()
+        expected = model(input_ids=tokens, use_cache=False).logits.float().log_softmax(-1)
         try:
             model.set_attn_implementation(ATTENTION)
             cache = RowCache([], 1, device)
@@ -123,8 +128,7 @@ def fast_or_plain(model: Any, device: torch.device) -> SharedPromptModel | Plain
                     ).logits.float()
                 )  # fmt: skip
             found = torch.cat(parts, 1).log_softmax(-1)
-            tolerance = 1e-3 if model.dtype == torch.float32 else 0.25
-            fits = bool((found - expected.log_softmax(-1)).abs().max() < tolerance)
+            fits = bool((found - expected).abs().max() < tolerance)
         except (NotImplementedError, ValueError, RuntimeError, TypeError, AttributeError, IndexError, KeyError):
             fits = False
     if fits and set(getattr(model.config.get_text_config(), "layer_types", None) or ()) <= {
@@ -132,7 +136,13 @@ def fast_or_plain(model: Any, device: torch.device) -> SharedPromptModel | Plain
         "sliding_attention",
     }:
         return SharedPromptModel(model, device, CACHE_BYTES.get(device.type, CACHE_BYTES["cpu"]))
-    model.set_attn_implementation(own_attention)
+    if own_attention is not None:
+        model.set_attn_implementation(own_attention)
+    with torch.inference_mode():
+        if not plain.fits(tokens, expected[0, -1], tolerance):
+            raise ModelStoreError(
+                f"the transformers engine cannot step {type(model).__name__} token by token. Use the vllm engine."
+            )
     return plain
 
 
@@ -164,3 +174,11 @@ def quiet() -> Iterator[None]:
 def _line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return (text[:300] + "…") if len(text) > 300 else text
+
+
+def vocab_size(folder: Path, tokenizer: Any) -> int:
+    """How many ids the model in `folder` knows; the tokenizer's where the folder holds no configuration."""
+    if not (folder / "config.json").is_file():
+        return len(tokenizer)
+    with quiet():
+        return AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config().vocab_size

@@ -7,7 +7,7 @@ once and its cache repeated for every sample; scoring reads each prompt anew.
 
 from __future__ import annotations
 
-import copy
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -24,6 +24,15 @@ class PlainModel:
     def __init__(self, model: torch.nn.Module, device: torch.device) -> None:
         self.model = model
         self.device = device
+        takes = inspect.signature(model.forward).parameters
+        self._cache_name = "cache_params" if "cache_params" in takes else "past_key_values"
+
+    def fits(self, tokens: torch.Tensor, expected: torch.Tensor, tolerance: float) -> bool:
+        """Whether reading `tokens` [1, tokens] through a cache gives the log-probabilities `expected` [vocabulary]."""
+        cache = DynamicCache(config=self.model.config)  # type: ignore[arg-type]
+        self._forward(tokens[:, :-1], cache)
+        found = self._forward(tokens[:, -1:], cache)[0].float().log_softmax(-1)
+        return bool((found - expected).abs().max() < tolerance)
 
     def generate(self, prompt_ids: Sequence[int], sampling: Sampling, check: Check) -> list[Drawn]:
         """`sampling.n` samples from one reading of the prompt; finished rows leave the batch."""
@@ -31,9 +40,7 @@ class PlainModel:
         cache = DynamicCache(config=self.model.config)  # type: ignore[arg-type]
         tokens = torch.tensor([list(prompt_ids)], device=self.device)
         logits = self._forward(tokens, cache).expand(sampling.n, -1)
-        cache = copy.copy(cache)
-        if sampling.n > 1:
-            cache.batch_repeat_interleave(sampling.n)
+        cache.reorder_cache(torch.zeros(sampling.n, dtype=torch.long, device=self.device))  # type: ignore[arg-type]
         sampler, stops = Sampler(sampling), set(sampling.stop_token_ids)
         running = list(range(sampling.n))
         drawn: list[Drawn] = [([], 0.0, "length") for _ in running]
@@ -51,7 +58,7 @@ class PlainModel:
             if not going or step + 1 == sampling.max_tokens:
                 break
             if len(going) < len(running):
-                cache.batch_select_indices(torch.tensor(going, device=self.device))
+                cache.reorder_cache(torch.tensor(going, device=self.device))  # type: ignore[arg-type]
             running = [running[place] for place in going]
             fed = torch.tensor([[chosen[place]] for place in going], device=self.device)
             logits = self._forward(fed, cache)
@@ -75,6 +82,5 @@ class PlainModel:
         return out
 
     def _forward(self, tokens: torch.Tensor, cache: DynamicCache | None) -> torch.Tensor:
-        return self.model(
-            input_ids=tokens, past_key_values=cache, use_cache=cache is not None, logits_to_keep=1
-        ).logits[:, -1]
+        cached = {self._cache_name: cache, "use_cache": True} if cache is not None else {"use_cache": False}
+        return self.model(input_ids=tokens, logits_to_keep=1, **cached).logits[:, -1]

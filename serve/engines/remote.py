@@ -1,0 +1,272 @@
+"""A running `vllm serve` over HTTP: one engine for many processes, or a cluster (tensor and pipeline parallelism are
+the server's own).
+
+Boundary: token ids over vLLM's `/v1/completions`; the tokenizer is a local folder's, checked against the server's.
+The server must keep vLLM's default `--logprobs-mode raw_logprobs`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
+from dialog.errors import AdapterError, EngineUnavailable
+from serve.engines.checks import DecoderInputError, check_generate, check_score, closed, sample_of
+from serve.errors import SettingsError
+
+LABELS_AT_ONCE = 128
+"""vLLM reads at most so many labels in one request."""
+
+PROMPTS_AT_ONCE = 256
+"""Prompts scored in one request: bounds its body and its answer."""
+
+PROBE = "Groundling 1234: naïve café, <b>tags</b>\n\t汉字 🙂 the end."
+"""Text whose tokens tell most tokenizers apart."""
+
+
+class RemoteDecoder:
+    """A `dialog.decoder.Decoder`; made by `connect`."""
+
+    def __init__(self, client: _Client, tokenizer: Tokenizer, info: DecoderInfo, served: str) -> None:
+        self._client = client
+        self._tokenizer = tokenizer
+        self._info = info
+        self._served = served
+        self._closed = False
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        folder: Path | str,
+        *,
+        model_name: str,
+        revision: str,
+        adapter: Path | str | None = None,
+        api_key: str | None = None,
+        served_model: str | None = None,
+        answer_seconds: float = 600.0,
+    ) -> RemoteDecoder:
+        """Connect to the server at `url`, with the tokenizer in `folder`.
+
+        `served_model` None takes `model_name` where the server has it, else the server's only model. An `adapter` must
+        be served under its folder's name (`vllm serve --lora-modules NAME=PATH`). `api_key` None takes `VLLM_API_KEY`
+        from the environment. `answer_seconds` is the longest wait for one answer.
+        Raises EngineUnavailable where the server does not answer, SettingsError where it serves another model or
+        another tokenizer, AdapterError where it does not serve the adapter.
+        """
+        from serve.engines import loading
+
+        tokenizer = await asyncio.to_thread(loading.load_tokenizer, Path(folder))
+        client = _Client(url, api_key or os.environ.get("VLLM_API_KEY"), answer_seconds)
+        try:
+            models = await _models(client)
+            served = _choose(client.url, models, model_name, served_model, adapter)
+            try:
+                found = await client.post("/tokenize", {"model": served, "prompt": PROBE, "add_special_tokens": False})
+            except _NotThere:  # a gateway may pass on /v1 alone
+                found = None
+            expected = tokenizer.encode(PROBE, add_special_tokens=False)
+            if found is not None and found["tokens"] != expected:
+                raise SettingsError(
+                    f"{client.url} serves {served!r} with another tokenizer than {model_name!r}. Name the model that "
+                    "the server runs, or start the server on this one."
+                )
+        except BaseException:
+            await client.aclose()
+            raise
+        info = DecoderInfo(
+            engine="remote",
+            model=model_name,
+            revision=revision,
+            context_length=int(models[served].get("max_model_len") or (found or {}).get("max_model_len") or 4096),
+            vocab_size=loading.vocab_size(Path(folder), tokenizer),
+            adapter=None if adapter is None else Path(adapter).name,
+            device=client.url,
+        )
+        return cls(client, tokenizer, info, served)
+
+    @property
+    def info(self) -> DecoderInfo:
+        return self._info
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self._tokenizer
+
+    async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> list[Sample]:
+        """See `dialog.decoder.Decoder.generate`; one request, whose samples share the prompt's cache."""
+        check_generate(self._info, prompt_ids, sampling)
+        choices = await self._complete(
+            prompt=list(prompt_ids),
+            n=sampling.n,
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
+            stop_token_ids=list(sampling.stop_token_ids),
+            logprobs=0,
+        )
+        return [
+            sample_of(
+                self._tokenizer,
+                choice["token_ids"],
+                sum(choice["logprobs"]["token_logprobs"]),
+                choice["finish_reason"],
+            )
+            for choice in choices
+        ]
+
+    async def score(self, prompts_ids: Sequence[Sequence[int]], label_ids: Sequence[int]) -> NDArray[np.float32]:
+        """See `dialog.decoder.Decoder.score`; all prompts in one request, answered in one batch."""
+        check_score(self._info, prompts_ids, label_ids)
+        scores = np.empty((len(prompts_ids), len(label_ids)), dtype=np.float32)
+        for first in range(0, len(prompts_ids), PROMPTS_AT_ONCE):
+            prompts = [list(ids) for ids in prompts_ids[first : first + PROMPTS_AT_ONCE]]
+            for start in range(0, len(label_ids), LABELS_AT_ONCE):
+                labels = list(label_ids[start : start + LABELS_AT_ONCE])
+                choices = await self._complete(
+                    prompt=prompts, n=1, max_tokens=1, temperature=0.0, logprobs=1, logprob_token_ids=labels
+                )
+                for row, choice in enumerate(choices, start=first):
+                    read = choice["logprobs"]["top_logprobs"][0]
+                    scores[row, start : start + len(labels)] = [read[f"token_id:{label}"] for label in labels]
+        return scores
+
+    async def aclose(self) -> None:
+        """Close the connections; the server runs on."""
+        self._closed = True
+        await self._client.aclose()
+
+    async def _complete(self, **request: Any) -> list[dict[str, Any]]:
+        """The choices of one completion request, in order; cancelling the task closes the connection, at which the
+        server drops the request."""
+        if self._closed:
+            raise closed(self._info)
+        # The server fills in what is left out from the model's generation_config, so nothing is left out.
+        fixed = {"min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+        asked = {
+            "model": self._served,
+            "ignore_eos": True,
+            "return_token_ids": True,
+            "return_tokens_as_token_ids": True,
+            **fixed,
+            **request,
+        }
+        try:
+            answer = await self._client.post("/v1/completions", asked)
+            return sorted(answer["choices"], key=lambda choice: choice["index"])
+        except _NotThere as error:
+            raise EngineUnavailable(
+                f"{self._client.url} does not serve {self._served!r} any more: {error} Open a new decoder."
+            ) from error
+
+
+class _NotThere(Exception):
+    """The server has no such path or model."""
+
+
+class _Client:
+    """JSON requests to one server, with its errors turned into ours."""
+
+    def __init__(self, url: str, api_key: str | None, timeout: float) -> None:
+        self.url = url.rstrip("/").removesuffix("/v1")
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._timeout = httpx.Timeout(timeout, connect=10.0)
+        self._open: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient] | None = None
+
+    async def get(self, path: str) -> Any:
+        return await self._ask("GET", path, None)
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        return await self._ask("POST", path, body)
+
+    async def aclose(self) -> None:
+        if self._open is not None and self._open[0] is asyncio.get_running_loop():
+            await self._open[1].aclose()
+        self._open = None
+
+    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        try:
+            response = await self._connections().request(method, self.url + path, json=body)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            reason = str(error) or type(error).__name__
+            raise EngineUnavailable(
+                f"no answer from the engine at {self.url} ({reason}). Start it with `vllm serve MODEL`, check the "
+                "address, or use the transformers engine."
+            ) from error
+        if response.is_success:
+            try:
+                return response.json()
+            except ValueError as error:
+                raise EngineUnavailable(
+                    f"{self.url} is no vLLM server: {path} answered without JSON. Check the address."
+                ) from error
+        message = _message(response)
+        if response.status_code in (401, 403):
+            raise EngineUnavailable(f"{self.url} refused the API key. Set api_key or VLLM_API_KEY to the server's key.")
+        if response.status_code == 404:
+            raise _NotThere(message)
+        if response.status_code in (400, 422):
+            raise DecoderInputError(f"{self.url} refused the request: {message} Check the server's version (≥ 0.20).")
+        raise EngineUnavailable(
+            f"{self.url} failed with status {response.status_code}: {message} Look at the server's log, then try again."
+        )
+
+    def _connections(self) -> httpx.AsyncClient:
+        # Connections belong to one event loop; a script may use several, one after the other.
+        loop = asyncio.get_running_loop()
+        if self._open is None or self._open[0] is not loop:
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
+            self._open = (loop, httpx.AsyncClient(headers=self._headers, timeout=self._timeout, limits=limits))
+        return self._open[1]
+
+
+async def _models(client: _Client) -> dict[str, Any]:
+    """What the server runs, by name."""
+    try:
+        answer = await client.get("/v1/models")
+        return {model["id"]: model for model in answer["data"]}
+    except (_NotThere, KeyError, TypeError) as error:
+        raise EngineUnavailable(
+            f"{client.url} is no vLLM server: it lists no models at /v1/models. Check the address."
+        ) from error
+
+
+def _choose(
+    url: str, models: Mapping[str, Any], model_name: str, served_model: str | None, adapter: Path | str | None
+) -> str:
+    """The name under which the server runs what was asked for."""
+    known = ", ".join(models) or "none"
+    if adapter is not None:
+        name = served_model or Path(adapter).name
+        if name not in models:
+            raise AdapterError(
+                f"{url} does not serve adapter {name!r} (it serves {known}). Start it with "
+                f"`vllm serve MODEL --enable-lora --lora-modules {name}=PATH`."
+            )
+        return name
+    if served_model is not None and served_model not in models:
+        raise SettingsError(f"{url} does not serve {served_model!r}. It serves {known}.")
+    if served_model is None and model_name not in models and len(models) != 1:
+        raise SettingsError(f"{url} does not serve {model_name!r}. Choose served_model among {known}.")
+    return served_model or (model_name if model_name in models else next(iter(models)))
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        body = response.json()
+        text = body.get("error", {}).get("message") or body.get("message") or body.get("detail") or response.text
+    except (ValueError, AttributeError):
+        text = response.text
+    text = " ".join(str(text).split())
+    return (text[:300] + "…") if len(text) > 300 else (text or "no reason given.")

