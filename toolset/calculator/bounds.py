@@ -34,5 +34,5 @@ def checked(value: Fraction) -> Fraction:
 def check_power(base: Fraction, exponent: int) -> None:
     """Raise TooLarge where base**exponent would be past MAX_BITS; costs no more than a logarithm."""
     widest = max(abs(base.numerator), base.denominator)
-    if widest > 1 and log2(widest) * abs(exponent) > MAX_BITS:
+    if widest > 1 and (abs(exponent) > MAX_BITS or log2(widest) * abs(exponent) > MAX_BITS):
         raise TooLarge(f"a power of more than {MAX_BITS} bits")

@@ -135,26 +135,39 @@ def convert(amount: Fraction, source: str, target: str, day: date | None) -> Res
     return Result(text=text, source=Source(title=title, url=SOURCE_URL, id=f"ecb:{source}:{target}:{at.isoformat()}"))
 
 
-SYMBOLS = "$€£₺₪₹₩₱฿"
-SIGN = rf"(?P<sign>[A-Z]{{0,2}}\$|[{SYMBOLS}])"
-DIGITS = r"[0-9][0-9.,]*(?: (?:thousand|million|billion))?"
-NUMBER = rf"(?P<amount>{DIGITS}|[a-z-]+(?: [a-z-]+){{0,5}}?)"
-NAME = "|".join(re.escape(name).replace(r"\ ", " ") for name in sorted({*CODES, *KNOWN}, key=len, reverse=True))
-FROM, TO = rf"(?P<source>{NAME})", rf"(?P<target>{NAME})"
+MONEY, TARGET = r"(?P<money>\S.{0,60}?)", r"(?P<target>\S.{0,24}?)"
 WHEN = r"(?: (?:on|as of|at the rate of) (?P<day>\S.{3,30}))?"
 VERB = r"(?:convert |exchange |change |(?:is |are )?worth of |how much (?:is|are) )?"
 EQUALS = r"(?:is|are|do i get for|can i get for|for|in|equals?)(?: there in)?"
 FORMS = tuple(
     phrase(pattern)
     for pattern in (
-        rf"{VERB}{SIGN} ?(?P<amount>{DIGITS}) (?:in|to|into|as) {TO}{WHEN}",
-        rf"{VERB}{NUMBER} ?{FROM} (?:in|to|into|as) {TO}{WHEN}",
-        rf"how many {TO} {EQUALS} {NUMBER} ?{FROM}{WHEN}",
-        rf"how many {TO} {EQUALS} {SIGN} ?(?P<amount>{DIGITS}){WHEN}",
-        rf"(?:the )?(?:current )?(?:exchange )?rate (?:of |from |between )?{FROM} (?:to|and|in|into|/) {TO}{WHEN}",
-        rf"{FROM} to {TO} (?:exchange )?rate{WHEN}",
+        rf"(?:the )?(?:current )?(?:exchange )?rate (?:of |from |between )?{MONEY} (?:to|and|in|into|/) {TARGET}{WHEN}",
+        rf"{MONEY} to {TARGET} (?:exchange )?rate{WHEN}",
+        rf"{VERB}{MONEY} (?:in|to|into|as) {TARGET}{WHEN}",
+        rf"how many {TARGET} {EQUALS} {MONEY}{WHEN}",
     )
 )
+NUMBER_FIRST = re.compile(r"(?P<amount>[0-9][0-9.,]*)\s?(?P<currency>[^\s0-9].*)")
+SIGN_FIRST = re.compile(r"(?P<currency>[A-Za-z]{0,2}[$€£₺₪₹₩₱฿])\s?(?P<amount>[0-9].*)")
+
+
+def read_money(text: str) -> tuple[Fraction, str]:
+    """An amount and its currency: `$100`, `100 USD`, "one hundred dollars", "1.5 million yen"; "USD" alone is 1."""
+    match = SIGN_FIRST.fullmatch(text)
+    if match:
+        return read_amount(match["amount"]), read_currency(match["currency"])
+    words = text.split()
+    for length in range(min(3, len(words)), 0, -1):
+        try:
+            code = read_currency(" ".join(words[-length:]))
+        except NotMine:
+            continue
+        return read_amount(" ".join(words[:-length])), code
+    match = NUMBER_FIRST.fullmatch(text)  # 100usd, 50€
+    if match is None:
+        raise NotMine("no amount of money")
+    return read_amount(match["amount"]), read_currency(match["currency"])
 
 
 def answer(text: str, today: Today) -> Result | None:
@@ -163,10 +176,9 @@ def answer(text: str, today: Today) -> Result | None:
         match = pattern.fullmatch(text)
         if match is None:
             continue
-        groups = match.groupdict()
         try:
-            source, target = read_currency(groups.get("source") or match["sign"]), read_currency(match["target"])
-            amount = read_amount(groups.get("amount") or "1")
+            target = read_currency(match["target"])
+            amount, source = read_money(match["money"])
             day = read_date(match["day"], today) if match["day"] else None
             return convert(amount, source, target, day)
         except NotMine:

@@ -1,7 +1,7 @@
 """Tokens to a tree: a precedence-climbing parser with bounds on nesting.
 
 Binding, from loose to tight: + −; × ÷ mod of; sign; ^ (from the right); ! % ° squared cubed. Text that people read in
-two ways is not parsed (NotMine): `6/2(1+2)`, `15% - 5`, "square root of 16 plus 9", `80 + 15% + 5%`.
+two ways is not parsed (NotMine): `6/2(1+2)`, `15% - 5`, "square root of 16 plus 9", `80 + 15% + 5%`, `50 + 30 + 10%`.
 The whole token list must be used. It computes nothing.
 """
 
@@ -94,6 +94,7 @@ class Parser:
         self.tokens = tokens
         self.at = 0
         self.depth = 0
+        self.wrapped: set[int] = set()  # nodes that stood in parentheses, by id; the tree keeps them alive
 
     @property
     def token(self) -> Token:
@@ -187,10 +188,11 @@ class Parser:
             return Of(left, right)
         if operator in "+-":
             if is_percentage(left) != is_percentage(right):
-                if isinstance(right, Percent) and not isinstance(left, Change):
+                chained = isinstance(left, Change) or (isinstance(left, Binary) and left.operator in "+-")
+                if isinstance(right, Percent) and (not chained or id(left) in self.wrapped):
                     return Change(operator, left, right)
-                raise NotMine("a percentage plus or minus a number")
-            if isinstance(left, Change):
+                raise NotMine("a percentage plus or minus a number, or of which of them")
+            if isinstance(left, Change) and id(left) not in self.wrapped:
                 raise NotMine("a chain after a percentage change")
         elif operator == "mod":
             return Binary("mod", plain(left), plain(right))
@@ -229,7 +231,8 @@ class Parser:
     def prefix(self) -> Node:
         """A signed, possibly postfixed operand."""
         if self.op("-") or self.words("minus") or self.words("negative"):
-            return Negative(self.nested(self.expression, 3))
+            operand = self.nested(self.expression, 3)
+            return Degrees(Negative(operand.operand)) if isinstance(operand, Degrees) else Negative(operand)
         if self.token.is_op("+") and self.at == 0:
             raise NotMine("a leading plus")  # a phone number more often than a sum
         return self.postfix(self.primary())
@@ -238,8 +241,8 @@ class Parser:
         while True:
             token = self.token
             if token.is_op("!"):
-                if self.tokens[self.at + 1].is_op("!"):
-                    raise NotMine("a double factorial")
+                if self.tokens[self.at + 1].is_op("!") or token.space_before:
+                    raise NotMine("a double factorial, or an exclamation")
                 self.at += 1
                 node = Call("factorial", (plain(node),))
             elif token.is_op("%") and self.is_percent_sign():
@@ -264,8 +267,10 @@ class Parser:
                 return node
 
     def is_percent_sign(self) -> bool:
-        """`15% of`, `15% + 2`, `(15%)` hold percent signs; `10 % 3` and `10%3` a modulo; `15% 80` neither."""
+        """`15% of`, `15% + 2`, `(15%)` hold percent signs; `10 % 3` and `10%3` a modulo; `15% 80` and `10 % -3` neither."""
         sign, following = self.token, self.tokens[self.at + 1]
+        if following.is_op("-") and sign.space_before and not following.space_after:
+            raise NotMine("a percentage minus a number, or a modulo of a negative one")
         starts_operand = following.kind == "number" or following.is_op("(") or following.is_word(*FUNCTIONS, *CONSTANTS)
         if not starts_operand:
             return True
@@ -284,6 +289,7 @@ class Parser:
             node = self.expression()
             if not self.op(")"):
                 raise NotMine("a parenthesis that does not close")
+            self.wrapped.add(id(node))
             return node
         if token.kind != "word":
             raise NotMine(f"{token.text!r} where a number should be")

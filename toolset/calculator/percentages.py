@@ -18,6 +18,7 @@ from toolset.calculator.numerals import describe, equals
 from toolset.calculator.parser import parse, plain
 from toolset.calculator.patterns import phrase
 from toolset.calculator.syntax import Change, Number, Percent, show
+from toolset.calculator.value import evaluate
 
 Form = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 

@@ -55,12 +55,15 @@ def power(text: str, exponent: int) -> str:
 
 
 def remainder(left: str, right: str) -> str:
-    a, b = whole(left), whole(right)
+    (a_value, a_text), (b_value, b_text) = rational(left), rational(right)
+    if a_value.denominator != 1 or b_value.denominator != 1:
+        raise NotMine("a remainder of numbers that are not whole")
+    a, b = a_value.numerator, b_value.numerator
     if b == 0:
-        return f"{a} divided by 0 is undefined (division by zero)"
+        return f"{a_text} divided by {b_text} is undefined (division by zero)"
     if a < 0 or b < 0:
         raise NotMine("a remainder of negative numbers")
-    return f"{a} divided by {b} is {a // b} with remainder {a % b}"
+    return f"{a_text} divided by {b_text} is {a // b} with remainder {a % b}"
 
 
 def round_to(text: str, decimals: int) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from toolset.calculator.bounds import checked
 from toolset.calculator.errors import NotMine
 from toolset.calculator.lexer import read_number
-from toolset.calculator.numerals import describe
+from toolset.calculator.numerals import describe, fraction_text
 from toolset.calculator.unit_names import CALENDAR, LONGEST_NAME, UnitName, units_named
 from toolset.calculator.words import Word, read_number_words
 
@@ -125,8 +125,8 @@ def read_quantities(text: str) -> list[Quantity]:
             at += 1
             if at == len(items):
                 raise NotMine("a sign at the end")
-    if not quantities:
-        raise NotMine("no quantity")
+    if not quantities or (quantities[0].sign < 0 and len(quantities[0].parts) > 1):
+        raise NotMine("no quantity, or a sign that may hold for a part of it")
     return quantities
 
 
@@ -166,6 +166,8 @@ def read_unit(items: Sequence[tuple[str, str]], at: int) -> tuple[tuple[UnitName
 
 def label(value: Fraction, unit: UnitName, *, approximately: bool = False) -> str:
     text, is_exact = describe(value)
+    if not is_exact and not approximately:
+        text = fraction_text(value) or text
     mark = "≈ " if approximately and not is_exact else "= " if approximately else ""
     return f"{mark}{text} {unit.singular if value == 1 else unit.plural}"
 

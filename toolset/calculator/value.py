@@ -35,8 +35,8 @@ def evaluate(node: Node) -> str:
 def calculate(text: str) -> str:
     """`135 + 7721 = 7856`. Raises NotMine where the text is no expression with an operation in it."""
     node = parse(text)
-    if not has_operation(node):
-        raise NotMine("a number alone")
+    if not has_operation(node) or isinstance(node, Degrees):
+        raise NotMine("a number or an angle alone")
     return evaluate(node)
 
 
@@ -66,7 +66,12 @@ def check_equation(text: str) -> str | None:
         return None
     left, right = parse(left_text), parse(right_text)
     claimed = exact(right)
-    if not has_operation(left) or has_operation(right) or not isinstance(claimed, Fraction):
+    if (
+        not has_operation(left)
+        or isinstance(left, Degrees)
+        or has_operation(right)
+        or not isinstance(claimed, Fraction)
+    ):
         raise NotMine("no equation of a result")
     if is_percentage(left) != is_percentage(right) or money_unit(left) not in (None, money_unit(right)):
         raise NotMine("a percentage against a number, or money against none")

@@ -168,10 +168,10 @@ END = CLOCK.replace("<time>", "<end>")
 ZONE, TARGET = r"(?P<zone>[A-Za-z][\w/+: -]{0,40}?)", r"(?P<target>[A-Za-z][\w/+: -]{0,40}?)"
 ON = r"(?: on (?P<day>\S.{3,30}))?"
 HERE = phrase(rf"(?:the )?(?:current )?time(?: is it)?(?: (?:right )?now)? in {TARGET}(?: (?:right )?now)?")
-DIFFERENCE = phrase(rf"(?:the )?(?:time (?:zone )?difference|how many hours) between {ZONE} and {TARGET}{ON}")
+DIFFERENCE = phrase(rf"(?:the |how many )?(?:time (?:zone )?difference|hours) between {ZONE} and {TARGET}{ON}")
 SPAN = phrase(
-    r"(?:(?:how much |the )?time|how long(?: is it)?|(?:how many )?hours|(?:how many )?minutes) (?:is )?(?:between|from)"
-    rf" {CLOCK} (?:and|to|until) {END}"
+    r"(?:(?:how much |the )?time|how long(?: is it)?|(?:how many )?(?:hours|minutes)) (?:is )?"
+    rf"(?:between|from) {CLOCK} (?:and|to|until) {END}"
 )
 CONVERSIONS = (
     phrase(
