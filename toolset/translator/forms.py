@@ -196,6 +196,8 @@ def _read_say(text: str, grammar: Grammar) -> Request | None:
         target, _mark, body = found
     if match_said := grammar.said.search(body):
         body = body[: match_said.start()]
+    if fold(body.strip()) in grammar.pronouns:
+        return None  # "how do you say that in French": what was said before is not here
     return _make(body, grammar, target, source)
 
 
@@ -210,15 +212,20 @@ def _read_mean(text: str, grammar: Grammar) -> Request | None:
         ending = grammar.mean_end.search(body.rstrip("?!. "))
         if ending:
             body = body.rstrip("?!. ")[: ending.start()]
-        elif "does" in match.group().lower().split():
-            return None
-    if source is None and (inner := _end(body, grammar.word_of, grammar)):
-        body, source = inner  # "the Spanish word X" is handled by the noun; "X from Spanish" here
+        elif grammar.mean_open.match(match.group()):
+            return None  # "what would be best?"
+    words = body.split(" ")
+    if named := grammar.named_word.search(" ".join(words[: LONGEST_NAME + 2])):  # "the Spanish word X"
+        code = _language([named[1]], grammar)
+        if code and (source is None or source == code):
+            source, body = code, body[named.end() :]
     words = body.strip("?!. ").split(" ")
     if len(words) == 1 and fold(words[0]) in grammar.pronouns:
         return None
     if not _bare(body)[1] and (len(words) > 6 or fold(words[0]) in grammar.determiners):
         return None
+    if target is None and not _bare(body)[1] and any(fold(word) in grammar.function_words for word in words):
+        return None  # "what does aa on a license plate mean"
     if target is None:
         return _make(body.rstrip("?!. "), grammar, grammar.code, source, certain=source is not None)
     either = source is None and target != grammar.code
@@ -273,12 +280,14 @@ def _read_terse(text: str) -> Request | None:
     """hello in French, 'hello' to French, hello from English to French"""
     for grammar in GRAMMARS:
         body, target, source = _ends(text, grammar, into=grammar.in_)
-        quoted = _bare(body)[1]
-        if target is None and (quoted or source) and (found := _end(body, grammar.into, grammar)):
+        if target is None and (found := _end(body, grammar.into, grammar)):
             body, target = found
-            quoted = _bare(body)[1]
+            if source is None and (before := _end(body, grammar.out_of, grammar)):
+                body, source = before
+            if not source and not _bare(body)[1]:  # "welcome to English": too little to tell
+                continue
         if target is None:
             continue
-        if quoted or (grammar is ENGLISH and _plain(body, grammar)):
+        if _bare(body)[1] or (grammar is ENGLISH and _plain(body, grammar)):
             return _make(body, grammar, target, source)
     return None

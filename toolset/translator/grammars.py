@@ -37,17 +37,22 @@ class Grammar:
     noun: re.Pattern[str] = NEVER
     """"the word" before what is to be translated."""
     of: re.Pattern[str] = NEVER
+    named_word: re.Pattern[str] = NEVER
+    """"the Spanish word" before a word whose meaning is asked for."""
     this: re.Pattern[str] = NEVER
     """What stands for the text where that comes last: "translate the following sentence to L: X"."""
     said: re.Pattern[str] = NEVER
     """What may stand after the text: "how is X said in L"."""
     mean_end: re.Pattern[str] | None = None
+    mean_open: re.Pattern[str] = NEVER
+    """Starts of `mean` that ask for a meaning only where `mean_end` follows."""
+    function_words: frozenset[str] = frozenset()
+    """Words of the asking language: with one of these, a text is hardly of another language."""
     what_is: re.Pattern[str] = NEVER
     polite: re.Pattern[str] = NEVER
     polite_end: re.Pattern[str] = NEVER
     pronouns: frozenset[str] = frozenset()
     determiners: frozenset[str] = frozenset()
-    word_of: frozenset[str] = frozenset()
     not_first: frozenset[str] = field(default_factory=frozenset)
     not_inside: frozenset[str] = field(default_factory=frozenset)
 
@@ -63,6 +68,7 @@ ENGLISH = Grammar(
         r"(?:how (?:do|would|can|could|should|does|might) (?:you|we|i|one|people|they|someone|somebody)"
         r" (?:say|translate|pronounce)|how (?:to|do i|do you|d'you) (?:say|translate)|how(?: is|'s|’s| are| would)"
         r"(?= .+ (?:said|translated|expressed|called)\b)|what do (?:you|they|we|people) call"
+        rf"|(?:(?:other |different |some |the |a |best |another )*ways? (?:to say|of saying|you can say))"
         rf"|(?:i want to |i would like to |i'd like to |help me )?say|what(?:'s|’s| is) the way to say){SPACE}"
     ),
     mean=_pattern(
@@ -71,6 +77,10 @@ ENGLISH = Grammar(
         r"(?: the (?:word|words|phrase|term|expression|sentence))? "
     ),
     mean_end=_pattern(r"\s(?:mean|means|meaning|translate to|stand for)$"),
+    mean_open=_pattern(r"^what (?:does|do|did|would)\b"),
+    function_words=_words(
+        "of in the on and with for to at by is are was my your his her their our not you we they life love money time"
+    ),
     into=_words("into to"),
     in_=_words("in"),
     out_of=_words("from"),
@@ -94,9 +104,9 @@ ENGLISH = Grammar(
         r"i want to know(?= how | what )|i wonder(?= how | what )|can i ask(?= how | what ))"
     ),
     polite_end=_pattern(r"[ ,]+(?:please|for me|thanks|thank you very much indeed)[?!. ]*$"),
-    pronouns=_words("it this that these those he she they you we i one life love money time everything all"),
+    pronouns=_words("something anything nothing so it this that these those he she they you we i one everything all"),
     determiners=_words("it this that these those he she they you we i the a an my your his her its our their"),
-    word_of=_words("from"),
+    named_word=_pattern(r"^(?:the )?(.{2,40}?) (?:words?|phrase|term|expression|saying|sentence) "),
     not_first=_words(
         "who whom whose what when where why which how is are was were do does did can could will would shall "
         "should may might must has have had am be been write tell give explain answer reply respond speak "
@@ -109,12 +119,12 @@ ENGLISH = Grammar(
         "major degree phd translate translated translation made seen lost found ever never"
     ),
     not_inside=_words(
-        "written wrote writes spoken spoke speaks speak sung published printed released recorded filmed "
+        "say written wrote writes spoken spoke speaks speak sung published printed released recorded filmed "
         "composed called titled named known meaning lives live lived living born died won fluent fluently "
         "translated translate conjugated conjugate pronounced pronounce grammar verb verbs noun nouns tense "
         "plural adjective longest shortest famous novel poem lyrics spelling alphabet vowels consonants "
         "dialects word words phrase was were did does used occur occurs rank ranked studied taught teach "
-        "degree major available"
+        "degree major minor available"
     ),
 )
 

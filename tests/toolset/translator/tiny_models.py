@@ -132,7 +132,7 @@ ROWS = [
 """(text, source, target, translation): what `memorise` teaches."""
 
 
-def memorise(folder: Path, rows: list[tuple[str, str, str, str]]) -> Path:
+def memorise(folder: Path, rows: list[tuple[str, str, str, str]], rate: float = 1e-2) -> Path:
     """Train a saved model until it knows `rows` by heart (about a second), and save it again."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -158,13 +158,13 @@ def memorise(folder: Path, rows: list[tuple[str, str, str, str]]) -> Path:
     read = torch.cat([start, padded[:, :-1].clamp(min=0)], dim=1)  # what the decoder reads: one to the right
     if forced:
         padded[:, 0] = -100  # the language is given, not foretold
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for _ in range(300):
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    for _ in range(400):
         loss = model(**batch, decoder_input_ids=read, labels=padded).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if loss.item() < 0.02:
+        if loss.item() < 0.005:
             break
     model.save_pretrained(folder)
     return folder
