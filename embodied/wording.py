@@ -5,7 +5,7 @@ Boundary: words only. Task templates are in `tasks.templates`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from embodied.plan.goal import Fact, Goal
 from embodied.world.scene import INSIDE, RIGHT, STATE, Scene
@@ -25,6 +25,7 @@ STATE_WORDS = {
     "PLUGGED_IN": "the {0} is plugged in",
     "PLUGGED_OUT": "the {0} is unplugged",
 }
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
 def name(scene: Scene, node: int) -> str:
@@ -32,14 +33,36 @@ def name(scene: Scene, node: int) -> str:
     return scene.nodes[node].spoken
 
 
-def say_step(step: Step, scene: Scene) -> str:
-    """One step as a short imperative, such as `put the cup on the table`."""
-    return PHRASES[Action(step.action)].format(*[name(scene, i) for i in (step.target, step.second) if i >= 0])
+def holds_things(scene: Scene, place: int) -> bool:
+    """Whether people say "in" of a place although the recordings say "on": it holds things and bears none, such as a
+    coffee maker or a sink.
+    """
+    properties = scene.nodes[place].properties
+    return "SURFACES" not in properties and ("CONTAINERS" in properties or "RECIPIENT" in properties)
+
+
+def say_step(step: Step, scene: Scene, names: Mapping[int, str] | None = None) -> str:
+    """One step as a short imperative, such as `put the cup on the table`; `names` overrides spoken names."""
+    if step.action is Action.PUTBACK and holds_things(scene, step.second):
+        step = Step(Action.PUTIN, step.target, step.second)
+    objects = [i for i in (step.target, step.second) if i >= 0]
+    return PHRASES[Action(step.action)].format(*[(names or {}).get(i) or name(scene, i) for i in objects])
 
 
 def say_steps(steps: Sequence[Step], scene: Scene) -> list[str]:
-    """Numbered sentences, one a step: `1. Walk to the kitchen.`"""
-    return [f"{i}. {capital(say_step(step, scene))}." for i, step in enumerate(steps, 1)]
+    """Numbered sentences, one a step: `1. Walk to the kitchen.` Things of one name are told apart by their order."""
+    alike: dict[str, list[int]] = {}
+    for step in steps:
+        for i in (step.target, step.second):
+            if i >= 0 and i not in alike.setdefault(name(scene, i), []):
+                alike[name(scene, i)].append(i)
+    names = {
+        i: f"{ORDINALS[at]} {spoken}"
+        for spoken, found in alike.items()
+        if len(found) > 1
+        for at, i in enumerate(found[: len(ORDINALS)])
+    }
+    return [f"{i}. {capital(say_step(step, scene, names))}." for i, step in enumerate(steps, 1)]
 
 
 def say_fact(fact: Fact, scene: Scene) -> str:
@@ -54,7 +77,8 @@ def say_fact(fact: Fact, scene: Scene) -> str:
     if fact.other == scene.character:
         return f"you are wearing the {thing}"
     subject = "you are" if me else f"the {thing} is"
-    return f"{subject} {'in' if fact.kind == INSIDE else 'on'} the {other}"
+    within = fact.kind == INSIDE or (not me and holds_things(scene, fact.other))
+    return f"{subject} {'in' if within else 'on'} the {other}"
 
 
 def say_goal(goal: Goal) -> str:
@@ -70,7 +94,8 @@ def say_place(state: State, node: int) -> str | None:
     relation, place = found
     if relation == "HELD":
         return "in your hands"
-    return f"{'on' if relation == 'ON' else 'in'} the {name(state.scene, place)}"
+    on = relation == "ON" and not holds_things(state.scene, place)
+    return f"{'on' if on else 'in'} the {name(state.scene, place)}"
 
 
 def capital(text: str) -> str:

@@ -159,6 +159,8 @@ PHRASES = {
 SPOKEN = {
     "coffe_maker": "coffee maker",
     "freezer": "fridge",
+    "basket_for_clothes": "laundry basket",
+    "dining_room": "kitchen",
     "tooth_paste": "toothpaste",
     "creditcard": "credit card",
     "tablelamp": "table lamp",
