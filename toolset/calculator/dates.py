@@ -270,7 +270,8 @@ FORMS = tuple(
         (rf"(?P<way>add) {SPAN} to {DATE}", lambda m: m.shifted(m.sign, m.first)),
         (rf"(?P<way>subtract) {SPAN} from {DATE}", lambda m: m.shifted(m.sign, m.first)),
         (
-            r"(?:the )?(?:day|date)(?: (?:is|is it|of the week is it))?(?: today)?|today['’]?s date",
+            r"(?:the )?(?:current |today['’]?s )date|the date|(?:the )?(?:day|date|day of the week|weekday)"
+            r" (?:today|is today|is it(?: today)?)",
             lambda m: f"today is {with_weekday(m.now)}",
         ),
         (

@@ -213,7 +213,7 @@ def factorial(values: Sequence[int]) -> Fraction:
     if n < 0:
         raise Undefined("is undefined")
     if n > MAX_FACTORIAL:
-        raise TooLarge(f"{n}!")
+        raise TooLarge("a factorial past the bounds")
     return checked(Fraction(math.factorial(n)))
 
 
@@ -222,7 +222,7 @@ def choose(values: Sequence[int]) -> Fraction:
     if n < 0 or k < 0:
         raise NotMine("combinations of negative numbers")
     if k <= n and min(k, n - k) * n.bit_length() > MAX_BITS:
-        raise TooLarge(f"{n} choose {k}")
+        raise TooLarge("a binomial coefficient past the bounds")
     return checked(Fraction(math.comb(n, k)))
 
 
@@ -231,7 +231,7 @@ def permutations(values: Sequence[int]) -> Fraction:
     if n < 0 or k < 0:
         raise NotMine("permutations of negative numbers")
     if k <= n and k * n.bit_length() > MAX_BITS:
-        raise TooLarge(f"{n} permute {k}")
+        raise TooLarge("a number of permutations past the bounds")
     return checked(Fraction(math.perm(n, k)))
 
 

@@ -21,7 +21,7 @@ def is_prime(number: int) -> bool:
     if number < 2:
         return False
     if number >= MAX_TESTED:
-        raise TooLarge(f"the primality of {number}")
+        raise TooLarge("the primality of a number past the bound")
     for prime in WITNESSES:
         if number % prime == 0:
             return number == prime
@@ -46,7 +46,7 @@ def factors(number: int) -> dict[int, int]:
     if number < 2:
         raise NotMine("no prime factors")
     if number > MAX_FACTORED:
-        raise TooLarge(f"the factors of {number}")
+        raise TooLarge("the factors of a number past the bound")
     found: dict[int, int] = {}
     rest, candidate = number, 2
     while candidate * candidate <= rest and not (candidate > 1000 and is_prime(rest)):
@@ -78,7 +78,7 @@ def factorization(number: int) -> str:
 
 def divisors(number: int) -> str:
     if not 1 <= number <= MAX_FACTORED:
-        raise TooLarge(f"the divisors of {number}")
+        raise TooLarge("the divisors of a number past the bound")
     all_divisors = [1]
     for prime, power in factors(number).items() if number > 1 else ():
         all_divisors = [divisor * prime**exponent for divisor in all_divisors for exponent in range(power + 1)]

@@ -72,6 +72,8 @@ def money_text(value: Fraction | Decimal, unit: str) -> str:
     amount = Fraction(value)
     sign = "-" if amount < 0 else ""
     amount = abs(amount)
+    if amount > 10**20:
+        raise NotMine("an amount past all money")
     if amount.denominator == 1:
         text = exact_text(amount)
         if text:
@@ -79,7 +81,7 @@ def money_text(value: Fraction | Decimal, unit: str) -> str:
     cents = amount * 100
     if cents.denominator == 1 and isinstance(value, Fraction):
         return f"= {sign}{unit}{cents.numerator // 100}.{cents.numerator % 100:02d}"
-    if cents < 1 or cents > 10**20:
+    if cents < 1:
         raise NotMine("less than a cent")
     rounded = (Decimal(cents.numerator) / Decimal(cents.denominator)).quantize(Decimal(1), ROUND_HALF_UP)
     return f"≈ {sign}{unit}{int(rounded) // 100}.{int(rounded) % 100:02d}"

@@ -40,7 +40,8 @@ def exact_text(value: Fraction) -> str | None:
 
 def fraction_text(value: Fraction) -> str | None:
     """`5/6`, where both numbers are short."""
-    text = f"{value.numerator}/{value.denominator}" if value.denominator.bit_length() < 30 else ""
+    short = value.denominator.bit_length() < 30 and value.numerator.bit_length() < 60
+    text = f"{value.numerator}/{value.denominator}" if short else ""
     return text if text and len(text) <= 2 * MAX_FRACTION_DIGITS + 2 and value.denominator != 1 else None
 
 

@@ -68,10 +68,11 @@ def parse(text: str) -> Node:
     """The tree of a whole expression. Raises NotMine where the text is no expression or has two readings.
 
     The comma of `gcd(12,180)` could group thousands or part arguments: the reading that makes sense is taken, and
-    where both do the text is not parsed.
+    where both do the text is not parsed. In prose ("the average of 1,200 and 300") a comma without a space groups.
     """
-    if "," not in text or ", " in text or not any(name in text.lower() for name in (*LISTS, *PAIRS)):
+    if "," not in text or not any(name in text.lower() for name in (*LISTS, *PAIRS)):
         return Parser(tokenize(text)).whole()
+    prose = "(" not in text
     readings: list[Node] = []
     for thousands in (True, False):
         try:
@@ -82,6 +83,8 @@ def parse(text: str) -> Node:
             continue
         if reading not in readings:
             readings.append(reading)
+        if prose:
+            break
     if len(readings) != 1:
         raise NotMine(f"{len(readings)} readings of the comma")
     return readings[0]
@@ -183,7 +186,7 @@ class Parser:
         if operator == "of":
             if not (isinstance(left, Percent) or is_fraction(left)):
                 raise NotMine("'of' without a share")
-            if self.more_in_words():
+            if self.more_in_words() or self.tokens[self.at - 1].is_word("squared", "cubed"):
                 raise NotMine("'of' followed by an operator in words groups either way")
             return Of(left, right)
         if operator in "+-":
@@ -209,8 +212,8 @@ class Parser:
     def multiplies_silently(self, left: Node) -> bool:
         """Whether a product without a sign comes next: 2(3+4), 2pi, (1+2)(3+4)."""
         token = self.token
-        if token.is_op("("):
-            return not isinstance(left, Percent | Of | Degrees)
+        if token.is_op("("):  # `sqrt(2)(3)` and `5 (3)` could mean more than one thing
+            return not isinstance(left, Percent | Of | Degrees | Call) and not token.space_before
         return token.is_word("pi", "tau") and isinstance(left, Number) and not token.space_before
 
     def silent_product(self, left: Node) -> Node:
@@ -257,17 +260,17 @@ class Parser:
             elif token.is_word("degrees", "degree", "deg"):
                 self.at += 1
                 node = Degrees(plain(node))
-            elif token.is_word("choose", "c", "p", "npr", "ncr") and isinstance(node, Number):
+            elif token.is_word("choose", "npr", "ncr") and isinstance(node, Number):
                 self.at += 1
                 if self.token.kind != "number":
                     raise NotMine("choose how many?")
-                name = "permutations" if token.text in ("p", "npr") else "choose"
+                name = "permutations" if token.text == "npr" else "choose"
                 node = Call(name, (node, self.primary()))
             else:
                 return node
 
     def is_percent_sign(self) -> bool:
-        """`15% of`, `15% + 2`, `(15%)` hold percent signs; `10 % 3` and `10%3` a modulo; `15% 80` and `10 % -3` neither."""
+        """`15% of`, `15% + 2`, `(15%)` hold percent signs; `10 % 3`, `10%3` a modulo; `15% 80`, `10 % -3` neither."""
         sign, following = self.token, self.tokens[self.at + 1]
         if following.is_op("-") and sign.space_before and not following.space_after:
             raise NotMine("a percentage minus a number, or a modulo of a negative one")
@@ -363,6 +366,8 @@ class Parser:
                 raise NotMine(f"an operator after '{name} of (...)'")
             return Call(name, tuple(arguments))
         operand = self.last_operand()
+        if isinstance(operand, Binary) and id(operand) not in self.wrapped:
+            raise NotMine("a square after a function without parentheses")
         return Call(name, (operand if name in ANGLES and isinstance(operand, Degrees) else plain(operand),))
 
     def last_operand(self) -> Node:
@@ -425,12 +430,10 @@ def plain(node: Node) -> Node:
 
 
 def is_fraction(node: Node) -> bool:
-    """A share such as 1/2 or "three quarters"."""
-    if isinstance(node, Number):
-        return node.value.denominator != 1
-    return (
-        isinstance(node, Binary)
-        and node.operator == "/"
-        and isinstance(node.left, Number)
-        and isinstance(node.right, Number)
-    )
+    """A share such as 1/2, 0.5 or "three quarters"; no more than a whole."""
+    match node:
+        case Number(value=value):
+            return 0 < value < 1
+        case Binary("/", Number(value=above), Number(value=below)):
+            return 0 < above <= below and above.denominator == below.denominator == 1
+    return False

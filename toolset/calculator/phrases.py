@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from toolset.calculator import integers
-from toolset.calculator.errors import NotMine, Undefined
+from toolset.calculator.errors import NotMine, TooLarge, Undefined
 from toolset.calculator.exact import exact
 from toolset.calculator.money import money_unit
 from toolset.calculator.numerals import describe, equals, fraction_text, rounded_text
@@ -20,6 +20,7 @@ from toolset.calculator.patterns import phrase
 from toolset.calculator.syntax import Binary, Call, Node, Number, Percent, is_percentage, show
 from toolset.calculator.value import evaluate, value_of
 
+MAX_WRITTEN_BITS = 512
 PLACES = {
     "whole number": 0, "integer": 0, "one": 0, "unit": 0, "dollar": 0, "ten": 1, "hundred": 2, "thousand": 3,
     "ten thousand": 4, "hundred thousand": 5, "million": 6, "tenth": -1, "hundredth": -2, "cent": -2, "thousandth": -3,
@@ -37,8 +38,8 @@ def rational(text: str) -> tuple[Fraction, str]:
 
 def whole(text: str) -> int:
     value, _ = rational(text)
-    if value.denominator != 1:
-        raise NotMine("a number that is not whole")
+    if value.denominator != 1 or value.numerator.bit_length() > MAX_WRITTEN_BITS:
+        raise NotMine("a number that is not whole, or too long to write")
     return value.numerator
 
 
@@ -58,6 +59,8 @@ def remainder(left: str, right: str) -> str:
     (a_value, a_text), (b_value, b_text) = rational(left), rational(right)
     if a_value.denominator != 1 or b_value.denominator != 1:
         raise NotMine("a remainder of numbers that are not whole")
+    if a_value.numerator.bit_length() > MAX_WRITTEN_BITS:
+        raise TooLarge("a quotient too long to write")
     a, b = a_value.numerator, b_value.numerator
     if b == 0:
         return f"{a_text} divided by {b_text} is undefined (division by zero)"
@@ -72,6 +75,8 @@ def round_to(text: str, decimals: int) -> str:
     if money_unit(node):
         raise NotMine("money, which has cents")
     value = value_of(node)
+    if abs(value) > 10**50:
+        raise TooLarge("a number too long to write")
     scaled = Fraction(value) * Fraction(10) ** decimals
     if not isinstance(value, Fraction) and (scaled * 2).denominator == 1:
         raise NotMine("a value too near a half")

@@ -45,7 +45,8 @@ def right_side(node: Node, value: Fraction | Decimal) -> str:
     if is_percentage(node) and isinstance(value, Fraction):
         written, is_exact = describe(value * 100)
         return f"{'=' if is_exact else '≈'} {written}%"
-    is_itself = isinstance(value, Fraction) and show(node).replace(" ", "") == str(value)
+    short = isinstance(value, Fraction) and value.denominator.bit_length() < 64 > value.numerator.bit_length()
+    is_itself = short and show(node).replace(" ", "") == str(value)
     return equals(value, as_fraction=not is_itself)
 
 
@@ -73,7 +74,7 @@ def check_equation(text: str) -> str | None:
         or not isinstance(claimed, Fraction)
     ):
         raise NotMine("no equation of a result")
-    if is_percentage(left) != is_percentage(right) or money_unit(left) not in (None, money_unit(right)):
+    if is_percentage(left) != is_percentage(right) or money_unit(left) != money_unit(right):
         raise NotMine("a percentage against a number, or money against none")
     try:
         value = value_of(left)

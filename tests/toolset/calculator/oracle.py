@@ -372,7 +372,7 @@ def missing_number(query: str, line: str) -> str | None:
 
 def judge(query: str, line: str) -> str | None:
     """What is wrong with this answer to this query, or None. Raises Unjudged."""
-    missing = missing_number(query, line)
+    missing = missing_number(query.partition("=")[0] if "no real value" in line or "undefined" in line else query, line)
     if missing:
         return f"{missing} of {query!r} is missing in {line!r}"
     core = re.sub(r"^(?:what is|what's|whats|calculate|how much is)\s+", "", query.strip(), flags=re.I).rstrip(" ?=.")
