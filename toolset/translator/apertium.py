@@ -29,6 +29,9 @@ MIN_KNOWN = 0.5
 ROUGH = 0.6
 """What a chain of two pairs takes from the confidence: each pair adds its own mistakes, unmarked."""
 
+TIMEOUT = 8.0
+"""Longest translation of one text, in seconds: a pair's first one reads its data, seconds on a busy machine."""
+
 HOW_TO_GET = (
     "Apertium is not installed. On Debian or Ubuntu: apt-get install --no-install-recommends apertium apertium-apy "
     "apertium-eng-spa apertium-eng-cat apertium-en-gl apertium-eo-en apertium-fr-es apertium-es-pt apertium-spa-ita "
@@ -97,7 +100,7 @@ def installed_pairs(data: Path | None = None) -> dict[tuple[str, str], str]:
     return pairs
 
 
-def run_subprocess(mode: str, text: str, *, timeout: float = 4.0) -> str:
+def run_subprocess(mode: str, text: str, *, timeout: float = TIMEOUT) -> str:
     """Run one `apertium` process over `text`. Raises BackendError when it fails or takes longer than `timeout` s."""
     command = shutil.which("apertium")
     if not command:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import select
 import shutil
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import httpx
 
-from toolset.translator.apertium import run_subprocess
+from toolset.translator.apertium import TIMEOUT, run_subprocess
 from toolset.translator.backend import BackendError
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def _end_process(process: subprocess.Popen[bytes]) -> None:
 class ApyServer:
     """Runs an Apertium mode through the server, or through one process where there is no server. Thread-safe."""
 
-    def __init__(self, *, modes: Path | None = None, timeout: float = 4.0) -> None:
+    def __init__(self, *, modes: Path | None = None, timeout: float = TIMEOUT) -> None:
         self.modes = modes or Path(os.environ.get("APERTIUM_DATADIR") or "/usr/share/apertium") / "modes"
         self.timeout = timeout
         self._lock = threading.Lock()
@@ -117,7 +118,7 @@ class ApyServer:
             return
         launcher = Path(__file__).with_name("apy_launcher.py")
         process = subprocess.Popen(
-            [interpreter, "-I", str(launcher), command, str(self.modes)],
+            [interpreter, "-I", str(launcher), command, str(self.modes), str(math.ceil(self.timeout))],
             stdin=subprocess.PIPE,  # never written: the server ends when this closes
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

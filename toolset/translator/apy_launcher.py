@@ -4,7 +4,7 @@ As installed, apertium-apy listens on every interface and can fetch web pages fo
 127.0.0.1 at a free port, answers translations only, tells the port on standard output and ends when its standard
 input closes, so that it never outlives the process that started it.
 
-Usage: python apy_launcher.py /usr/bin/apertium-apy MODES_FOLDER
+Usage: python apy_launcher.py /usr/bin/apertium-apy MODES_FOLDER SECONDS
 """
 
 import os
@@ -40,7 +40,7 @@ if __name__ == "__main__":
     bind, init = tornado.httpserver.HTTPServer.bind, tornado.web.Application.__init__
     tornado.httpserver.HTTPServer.bind = listen_on_loopback
     tornado.web.Application.__init__ = translations_only
-    command, modes = sys.argv[1:3]
+    command, modes, timeout = sys.argv[1:4]
     threading.Thread(target=end_with_parent, daemon=True).start()
-    sys.argv = [command, "--timeout", "4", "--restart-pipe-after", "500", modes]
+    sys.argv = [command, "--timeout", timeout, "--restart-pipe-after", "500", modes]
     runpy.run_path(command, run_name="__main__")

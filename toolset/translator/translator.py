@@ -59,7 +59,7 @@ class Translator(Tool):
         "Translates a word or sentence between languages. Ask: hello in French; translate 'good morning' to Spanish; "
         "how do you say thank you in Italian; what does Schadenfreude mean in English."
     )
-    timeout = 10.0
+    timeout = 20.0
 
     def __init__(
         self,
