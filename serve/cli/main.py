@@ -14,6 +14,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forked workers warn 
 
 COMMANDS = {
     "chat": ("serve.cli.chat:chat", "Talk to the agent, or ask one question with --once."),
+    "serve": ("serve.cli.serve:serve", "Serve the REST API and the web page."),
+    "keys": ("serve.cli.serve:keys", "Create, list and revoke API keys of the service."),
     "index": ("serve.cli.index:index", "Build or update a retrieval corpus from your files."),
     "tools": ("serve.cli.tools:tools", "See, try, check, write and serve tools."),
     "models": ("serve.cli.models:models", "Fetch and list models."),

@@ -1,0 +1,58 @@
+"""Admission: how many turns run and wait. Past the bound a request is refused at once instead of collapsing all."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from serve.api.errors import ApiError
+
+
+class Admission:
+    """At most `max_running` turns at once and `max_queue` waiting, first come, first served."""
+
+    def __init__(self, max_running: int, max_queue: int) -> None:
+        self.max_running, self.max_queue = max_running, max_queue
+        self.running = 0
+        self.waiting = 0
+        self._slots = asyncio.Semaphore(max_running)
+        self._seconds = 1.0  # moving average of a turn's time, for Retry-After
+
+    @property
+    def retry_after(self) -> int:
+        """Seconds after which a slot is likely free."""
+        return max(1, min(60, math.ceil(self._seconds * (self.waiting + 1) / self.max_running)))
+
+    def check(self, turns: int = 1) -> None:
+        """Raise ApiError 429 where `turns` more would not fit the queue."""
+        if self.running + self.waiting + turns > self.max_running + self.max_queue:
+            raise ApiError(
+                429,
+                f"{self.waiting} turns are waiting already. Try again in {self.retry_after} s.",
+                type="server_error",
+                code="queue_full",
+                retry_after=self.retry_after,
+            )
+
+    @asynccontextmanager
+    async def slot(self, on_wait: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+        """Hold one slot; `on_wait` is called where it has to be waited for. Raises ApiError as `check`."""
+        self.check()
+        if self._slots.locked():
+            on_wait()
+        self.waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self.waiting -= 1
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+            self._slots.release()
+            self._seconds += 0.2 * (loop.time() - started - self._seconds)

@@ -1,0 +1,87 @@
+"""What every endpoint works with, and how a request's words for models and roles become ours."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from dialog.errors import RoleError
+from dialog.roles import Role, load_role, shipped_roles
+from serve.api.admission import Admission
+from serve.api.errors import ApiError
+from serve.api.limits import Limits
+from serve.api.loading import AgentSlot
+from serve.api.metrics import Metrics
+from serve.api.runner import Runner
+from serve.api.storage import Store
+from serve.api.telemetry import Tracer
+from serve.settings import Settings
+
+MODEL = "groundling"
+"""The agent as a model's name; `groundling:ROLE` is the agent in a role."""
+
+
+@dataclass
+class Service:
+    """One application's parts."""
+
+    settings: Settings
+    slot: AgentSlot
+    store: Store
+    admission: Admission
+    limits: Limits
+    metrics: Metrics
+    tracer: Tracer
+    runner: Runner
+    roles: dict[str, Role]
+    draining: bool = False
+    migrated: bool = False
+    """The database's tables are up to date."""
+
+    def role(self, name: str | None) -> Role:
+        """A role by its name; the service's own for None. Only roles known at start: a name is never a path."""
+        found = self.roles.get(self.settings.role if name is None else name)
+        if found is None:
+            raise ApiError(
+                400, f"unknown role {name!r}. Use one of {', '.join(self.roles)}.", param="role", code="unknown_role"
+            )
+        return found
+
+    def model_role(self, model: str) -> Role:
+        """The role that a model's name asks for. Raises ApiError 404 for a model that is not served."""
+        name, _, role = model.partition(":")
+        if name == MODEL and (not role or role in self.roles):
+            return self.role(role or None)
+        if self.slot.loaded and model == self.slot.agent().decoder.info.model:
+            return self.role(None)
+        raise ApiError(
+            404,
+            f"the model {model[:200]!r} is not served here. GET /v1/models lists what is.",
+            param="model",
+            code="model_not_found",
+        )
+
+    def fingerprint(self) -> str:
+        """Changes where the weights do."""
+        info = self.slot.agent().decoder.info
+        return "fp_" + hashlib.sha256(f"{info.model} {info.revision} {info.adapter}".encode()).hexdigest()[:10]
+
+
+def known_roles(own: str) -> dict[str, Role]:
+    """The shipped roles and the one that the settings name, by name. Raises RoleError."""
+    roles = {name: load_role(name) for name in shipped_roles()}
+    if own not in roles:
+        roles[own] = load_role(own)  # the operator may name a file
+    return roles
+
+
+def get_service(request: Request) -> Service:
+    return cast(Service, request.app.state.service)
+
+
+ServiceDep = Annotated[Service, Depends(get_service)]
+
+__all__ = ["MODEL", "RoleError", "Service", "ServiceDep", "get_service", "known_roles"]

@@ -1,0 +1,13 @@
+"""Storage: turns, conversations, feedback and API keys in SQLite or PostgreSQL.
+
+    from serve.api.storage import Store
+
+    store = await Store.open("sqlite:///serve.db")
+
+Boundary: nothing outside this folder writes SQL.
+"""
+
+from serve.api.storage.records import ApiKey, Conversation, Feedback, StoredTurn
+from serve.api.storage.store import Store, upgrade
+
+__all__ = ["ApiKey", "Conversation", "Feedback", "Store", "StoredTurn", "upgrade"]

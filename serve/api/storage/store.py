@@ -1,0 +1,296 @@
+"""All queries. Everything that belongs to someone is asked for with its owner, so that ids alone open nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dialog.turn import Turn
+from serve.api.errors import ApiError, not_found
+from serve.api.storage import tables as t
+from serve.api.storage.database import Database
+from serve.api.storage.records import ApiKey, Conversation, Feedback, StoredTurn
+
+PAGE = 100
+"""Rows read at a time where all are wanted."""
+
+
+class Store:
+    """The database as the API uses it. Every method raises ApiError 503 where the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @classmethod
+    async def open(cls, url: str, *, migrate: bool = True) -> Store:
+        """Open the database at `url`, brought up to date first unless `migrate` is False."""
+        store = cls(Database(url))
+        if migrate:
+            await upgrade(store.database)
+        return store
+
+    async def aclose(self) -> None:
+        await self.database.aclose()
+
+    async def ping(self) -> None:
+        """Raise ApiError 503 where the database does not answer."""
+        async with self.database.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    # Turns
+
+    async def add_turn(
+        self,
+        turn: Turn,
+        owner: str,
+        *,
+        conversation: str | None = None,
+        position: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Commit a turn; when this returns it is there, once.
+
+        Raises ApiError 409 where the conversation moved on meanwhile, 404 where it is gone, IntegrityError where
+        the idempotency key was used.
+        """
+        row = {
+            "id": turn.id,
+            "owner": owner,
+            "conversation_id": conversation,
+            "position": position,
+            "idempotency_key": idempotency_key,
+            "finish_reason": turn.finish_reason,
+            "created": turn.created.timestamp(),
+            "document": turn.model_dump_json(),
+        }
+
+        async def save() -> None:
+            async with self.database.write() as connection:
+                if conversation is not None:
+                    await self._touch(connection, conversation, owner, position, turn)
+                await connection.execute(insert(t.turns).values(row))
+
+        # A cancelled request must not leave a connection in the middle of a commit.
+        await asyncio.shield(asyncio.ensure_future(save()))
+
+    async def _touch(
+        self, connection: AsyncConnection, conversation: str, owner: str, position: int | None, turn: Turn
+    ) -> None:
+        mine = (t.conversations.c.id == conversation) & (t.conversations.c.owner == owner)
+        title = (await connection.execute(select(t.conversations.c.title).where(mine))).scalar()
+        if title is None:
+            raise not_found("conversation", conversation)
+        taken = select(func.max(t.turns.c.position)).where(t.turns.c.conversation_id == conversation)
+        if ((await connection.execute(taken)).scalar() or 0) + 1 != position:
+            raise conflict(conversation)
+        values: dict[str, Any] = {"updated": time.time()}
+        if not title:
+            values["title"] = " ".join(turn.messages[-1].content.split())[:80]
+        await connection.execute(update(t.conversations).where(mine).values(values))
+
+    async def turn(self, turn_id: str, owner: str) -> StoredTurn:
+        """Raises ApiError 404."""
+        query = _turns().where(t.turns.c.id == turn_id, t.turns.c.owner == owner)
+        async with self.database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise not_found("turn", turn_id)
+        return _stored(row)
+
+    async def turn_by_idempotency_key(self, key: str, owner: str) -> StoredTurn | None:
+        query = _turns().where(t.turns.c.idempotency_key == key, t.turns.c.owner == owner)
+        async with self.database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else _stored(row)
+
+    async def delete_turn(self, turn_id: str, owner: str) -> None:
+        """Delete a turn and its feedback. Raises ApiError 404."""
+        async with self.database.write() as connection:
+            mine = (t.turns.c.id == turn_id) & (t.turns.c.owner == owner)
+            if not (await connection.execute(delete(t.turns).where(mine))).rowcount:
+                raise not_found("turn", turn_id)
+
+    async def delete_everything_of(self, owner: str) -> int:
+        """Delete all turns, conversations and feedback of an owner; how many turns there were."""
+        async with self.database.write() as connection:
+            deleted = (await connection.execute(delete(t.turns).where(t.turns.c.owner == owner))).rowcount
+            await connection.execute(delete(t.conversations).where(t.conversations.c.owner == owner))
+        return deleted
+
+    async def delete_before(self, moment: float) -> int:
+        """Delete turns created before `moment`, and conversations that have had none since; how many turns."""
+        async with self.database.write() as connection:
+            deleted = (await connection.execute(delete(t.turns).where(t.turns.c.created < moment))).rowcount
+            await connection.execute(delete(t.conversations).where(t.conversations.c.updated < moment))
+            await connection.execute(delete(t.usage).where(t.usage.c.minute < int(time.time() // 60) - 60))
+        return deleted
+
+    # Conversations
+
+    async def add_conversation(self, conversation_id: str, owner: str, *, title: str, role: str) -> Conversation:
+        now = time.time()
+        row = {
+            "id": conversation_id, "owner": owner, "title": title, "role": role, "created": now, "updated": now
+        }  # fmt: skip
+        async with self.database.write() as connection:
+            await connection.execute(insert(t.conversations).values(row))
+        return Conversation(**row)
+
+    async def conversation(self, conversation_id: str, owner: str) -> Conversation:
+        """Raises ApiError 404."""
+        query = select(t.conversations).where(t.conversations.c.id == conversation_id, t.conversations.c.owner == owner)
+        async with self.database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise not_found("conversation", conversation_id)
+        return Conversation(**row._mapping)
+
+    async def conversations(self, owner: str, *, limit: int, before: float | None = None) -> list[Conversation]:
+        """The newest first; `before` goes on where a page ended."""
+        query = select(t.conversations).where(t.conversations.c.owner == owner)
+        if before is not None:
+            query = query.where(t.conversations.c.updated < before)
+        query = query.order_by(t.conversations.c.updated.desc(), t.conversations.c.id).limit(limit)
+        async with self.database.read() as connection:
+            return [Conversation(**row._mapping) for row in await connection.execute(query)]
+
+    async def turns_of(self, conversation_id: str, owner: str) -> list[StoredTurn]:
+        """A conversation's turns, oldest first."""
+        query = _turns().where(t.turns.c.conversation_id == conversation_id, t.turns.c.owner == owner)
+        async with self.database.read() as connection:
+            return [_stored(row) for row in await connection.execute(query.order_by(t.turns.c.position))]
+
+    async def rename_conversation(self, conversation_id: str, owner: str, title: str) -> Conversation:
+        """Raises ApiError 404."""
+        async with self.database.write() as connection:
+            mine = (t.conversations.c.id == conversation_id) & (t.conversations.c.owner == owner)
+            await connection.execute(update(t.conversations).where(mine).values(title=title))
+        return await self.conversation(conversation_id, owner)
+
+    async def delete_conversation(self, conversation_id: str, owner: str) -> None:
+        """Delete a conversation with its turns and their feedback. Raises ApiError 404."""
+        async with self.database.write() as connection:
+            mine = (t.conversations.c.id == conversation_id) & (t.conversations.c.owner == owner)
+            if not (await connection.execute(delete(t.conversations).where(mine))).rowcount:
+                raise not_found("conversation", conversation_id)
+
+    # Feedback
+
+    async def set_feedback(self, feedback: Feedback, owner: str) -> None:
+        """Store what a person thought of a turn, in place of what they said before. Raises ApiError 404."""
+        values = {**vars(feedback), "owner": owner}
+        async with self.database.write() as connection:
+            mine = select(t.turns.c.id).where(t.turns.c.id == feedback.turn_id, t.turns.c.owner == owner)
+            if (await connection.execute(mine)).scalar() is None:
+                raise not_found("turn", feedback.turn_id)
+            await connection.execute(delete(t.feedback).where(t.feedback.c.turn_id == feedback.turn_id))
+            await connection.execute(insert(t.feedback).values(values))
+
+    async def turns_with_feedback(self, owner: str | None) -> AsyncIterator[StoredTurn]:
+        """All turns that someone thought something of, oldest first; `owner` None takes everybody's."""
+        after: tuple[float, str] = (-1.0, "")
+        while True:
+            query = _turns().where(t.feedback.c.turn_id.is_not(None))
+            if owner is not None:
+                query = query.where(t.turns.c.owner == owner)
+            older = (t.turns.c.created > after[0]) | ((t.turns.c.created == after[0]) & (t.turns.c.id > after[1]))
+            query = query.where(older).order_by(t.turns.c.created, t.turns.c.id).limit(PAGE)
+            async with self.database.read() as connection:
+                rows = (await connection.execute(query)).all()
+            for row in rows:
+                yield _stored(row)
+            if len(rows) < PAGE:
+                return
+            after = (rows[-1].created, rows[-1].id)
+
+    # Keys and limits
+
+    async def add_key(self, key: ApiKey, secret_hash: str) -> None:
+        async with self.database.write() as connection:
+            await connection.execute(insert(t.keys).values(**vars(key), secret_hash=secret_hash))
+
+    async def key(self, key_id: str) -> tuple[ApiKey, str] | None:
+        """A key and its secret's hash."""
+        async with self.database.read() as connection:
+            row = (await connection.execute(select(t.keys).where(t.keys.c.id == key_id))).one_or_none()
+        return None if row is None else (_key(row), row.secret_hash)
+
+    async def keys(self) -> list[ApiKey]:
+        async with self.database.read() as connection:
+            return [_key(row) for row in await connection.execute(select(t.keys).order_by(t.keys.c.created))]
+
+    async def revoke_key(self, key_id: str) -> bool:
+        """Whether there was such a key that was not revoked before."""
+        async with self.database.write() as connection:
+            live = (t.keys.c.id == key_id) & t.keys.c.revoked.is_(None)
+            return bool((await connection.execute(update(t.keys).where(live).values(revoked=time.time()))).rowcount)
+
+    async def count(self, owner: str, minute: int, *, requests: int = 0, tokens: int = 0) -> tuple[int, int]:
+        """Add to an owner's requests and tokens of a minute; what they are then, over all processes."""
+        dialect = sqlite if self.database.is_sqlite else postgresql
+        row = {"owner": owner, "minute": minute, "requests": requests, "tokens": tokens}
+        statement = dialect.insert(t.usage).values(row)
+        statement = statement.on_conflict_do_update(
+            index_elements=["owner", "minute"],
+            set_={"requests": t.usage.c.requests + requests, "tokens": t.usage.c.tokens + tokens},
+        ).returning(t.usage.c.requests, t.usage.c.tokens)
+        async with self.database.write() as connection:
+            found = (await connection.execute(statement)).one()
+        return found.requests, found.tokens
+
+
+def conflict(conversation: str) -> ApiError:
+    """409: two turns of one conversation at once."""
+    message = f"conversation {conversation!r} has another turn since this one began. Send it again."
+    return ApiError(409, message, code="conversation_conflict", param="conversation")
+
+
+def _turns() -> Any:
+    feedback = [column.label(f"feedback_{column.name}") for column in t.feedback.c if column.name != "owner"]
+    return select(t.turns, *feedback).join_from(t.turns, t.feedback, isouter=True)
+
+
+def _stored(row: Row[Any]) -> StoredTurn:
+    found = row._mapping
+    names = ("turn_id", "thumb", "reason", "comment", "better", "created")
+    feedback = Feedback(**{name: found[f"feedback_{name}"] for name in names}) if found["feedback_turn_id"] else None
+    return StoredTurn(
+        turn=Turn.model_validate_json(found["document"]),
+        owner=found["owner"],
+        conversation=found["conversation_id"],
+        position=found["position"],
+        feedback=feedback,
+    )
+
+
+def _key(row: Row[Any]) -> ApiKey:
+    return ApiKey(**{name: value for name, value in row._mapping.items() if name != "secret_hash"})
+
+
+async def upgrade(database: Database) -> None:
+    """Bring the tables up to date; safe to run from several processes at once. Raises ApiError 503."""
+
+    def run(connection: Connection) -> None:
+        if not database.is_sqlite:  # SQLite's write lock is held already
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7141027)")
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    async with database.write() as connection:
+        await connection.run_sync(run)
+
+
+__all__: Sequence[str] = ["IntegrityError", "Store", "conflict", "upgrade"]

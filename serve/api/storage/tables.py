@@ -1,0 +1,95 @@
+"""The tables. A change here needs a migration in `migrations/versions/`; a test compares the two.
+
+Times are seconds since the epoch. A turn is one row: the whole `Turn` as JSON in `document`, and what is searched by.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy import Column as C
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    C("id", String(32), primary_key=True),
+    C("name", String(200), nullable=False),
+    C("secret_hash", String(64), nullable=False),
+    C("admin", Boolean, nullable=False),
+    C("requests_per_minute", Integer),
+    C("tokens_per_minute", Integer),
+    C("created", Double, nullable=False),
+    C("revoked", Double),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    C("owner", String(64), primary_key=True),
+    C("minute", Integer, primary_key=True),
+    C("requests", Integer, nullable=False),
+    C("tokens", Integer, nullable=False),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    C("id", String(64), primary_key=True),
+    C("owner", String(64), nullable=False),
+    C("title", String(200), nullable=False),
+    C("role", String(60), nullable=False),
+    C("created", Double, nullable=False),
+    C("updated", Double, nullable=False),
+    Index(None, "owner", "updated"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    C("id", String(64), primary_key=True),
+    C("owner", String(64), nullable=False),
+    C("conversation_id", String(64), ForeignKey("conversations.id", ondelete="CASCADE")),
+    C("position", Integer),
+    C("idempotency_key", String(255)),
+    C("finish_reason", String(20), nullable=False),
+    C("created", Double, nullable=False),
+    C("document", Text, nullable=False),
+    UniqueConstraint("conversation_id", "position"),
+    UniqueConstraint("owner", "idempotency_key"),
+    Index(None, "created"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    C("turn_id", String(64), ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True),
+    C("owner", String(64), nullable=False),
+    C("thumb", String(4), nullable=False),
+    C("reason", String(20)),
+    C("comment", Text),
+    C("better", Text),
+    C("created", Double, nullable=False),
+    CheckConstraint("thumb IN ('up', 'down')", name="thumb"),
+    Index(None, "owner", "created"),
+)

@@ -1,0 +1,172 @@
+"""POST /v1/turns: a message in, the whole Turn out; GET /v1/turns/{id}: the trace of any stored turn."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from dialog.agent import Event
+from dialog.messages import Message
+from dialog.turn import Turn
+from serve.api.chat import IdempotencyKey
+from serve.api.errors import ERRORS, ApiError, as_api_error
+from serve.api.keys import Caller, CallerDep
+from serve.api.live import EventStream, Live, comment, data, while_connected
+from serve.api.release import deltas
+from serve.api.runner import Ask, Keep, history
+from serve.api.schemas import Finite, Reply, Seed, Text
+from serve.api.service import Service, ServiceDep
+from serve.api.storage import StoredTurn
+
+router = APIRouter(tags=["Native"], responses=ERRORS)
+
+
+class TurnRequest(BaseModel):
+    """A message, alone, after `messages`, or in a stored conversation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: Text = Field(min_length=1)
+    messages: list[Message] = Field(default=[], description="What was said before, where it is not stored here.")
+    conversation: Text | None = Field(default=None, description="A stored conversation that this turn continues.")
+    role: Text | None = Field(default=None, description="The conversation's or the service's role where left out.")
+    seed: Seed | None = None
+    candidates: int | None = Field(default=None, ge=1, le=64)
+    temperature: Finite | None = Field(default=None, ge=0, le=2)
+    top_p: Finite | None = Field(default=None, ge=0, le=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    stop: list[Text] = Field(default=[], max_length=4)
+    tools: list[Text] | None = Field(default=None, description="Names of the tools that may be used; all without it.")
+    stream: bool = False
+    store: bool = True
+
+
+class FeedbackReply(Reply):
+    thumb: str
+    reason: str | None
+    comment: str | None
+    better: str | None
+    created: float
+
+
+class TurnReply(Turn):
+    """A turn with where it belongs and what was thought of it."""
+
+    conversation: str | None = None
+    feedback: FeedbackReply | None = None
+
+
+def shown(stored: StoredTurn) -> TurnReply:
+    feedback = stored.feedback and {k: v for k, v in vars(stored.feedback).items() if k != "turn_id"}
+    return TurnReply.model_validate(
+        {**stored.turn.model_dump(), "conversation": stored.conversation, "feedback": feedback}
+    )
+
+
+@router.post("/v1/turns", response_model=TurnReply)
+async def create_turn(
+    body: TurnRequest,
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    service: ServiceDep,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Answer a message.
+
+    With `stream`, server-sent events: `progress` (stage, detail) while the turn runs, `delta` (text) as the
+    released reply is replayed, `turn` with the whole turn, or `error`; the last is always `done`.
+    """
+    ask, keep = await _prepare(body, caller, service, idempotency_key)
+    service.slot.agent()
+    service.admission.check()
+    limits = await service.limits.take(caller)
+    response.headers.update(limits)
+
+    async def work(on_event: Callable[[Event], None]) -> Turn:
+        return await service.runner.run(ask, caller, keep, on_event)
+
+    if not body.stream:
+        turn = await while_connected(request, work(lambda event: None))
+        return _reply(turn, keep)
+    live = Live(work)
+    try:
+        await live.settle()
+    except BaseException:
+        await live.cancel()
+        raise
+    return EventStream(_stream(live, keep), headers=limits)
+
+
+async def _prepare(
+    body: TurnRequest, caller: Caller, service: Service, idempotency_key: str | None
+) -> tuple[Ask, Keep]:
+    if body.conversation is not None and (body.messages or not body.store):
+        raise ApiError(
+            400,
+            "conversation goes with neither messages nor store=false: it holds what was said before.",
+            param="conversation",
+            code="invalid_value",
+        )
+    before, position, role = list(body.messages), None, body.role
+    if body.conversation is not None:
+        conversation = await service.store.conversation(body.conversation, caller.owner)
+        turns = await service.store.turns_of(body.conversation, caller.owner)
+        before, position, role = history(turns), len(turns) + 1, role or conversation.role
+    if body.tools is not None:
+        known = service.slot.agent().toolset.names
+        for name in body.tools:
+            if name not in known:
+                raise ApiError(
+                    400, f"unknown tool {name[:40]!r}. There are: {', '.join(known) or 'none'}.", param="tools",
+                    code="unknown_tool",
+                )  # fmt: skip
+    ask = Ask(
+        messages=[*before, Message(role="user", content=body.message)],
+        role=service.role(role),
+        seed=body.seed,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        max_tokens=body.max_tokens,
+        candidates=body.candidates,
+        stop=tuple(sequence for sequence in body.stop if sequence),
+        tools=None if body.tools is None else tuple(body.tools),
+    )
+    key = None if idempotency_key is None else f"turn:{idempotency_key}"
+    return ask, Keep(body.store, body.conversation, position, key)
+
+
+def _reply(turn: Turn, keep: Keep) -> TurnReply:
+    return TurnReply.model_validate({**turn.model_dump(), "conversation": keep.conversation})
+
+
+async def _stream(live: Live[Turn], keep: Keep) -> AsyncIterator[str]:
+    try:
+        async for event in live.events():
+            yield comment(None) if event is None else data({"stage": event.stage, "detail": event.detail}, "progress")
+        try:
+            turn = live.task.result()
+        except Exception as error:
+            yield data(as_api_error(error).body, "error")
+        else:
+            for piece in deltas(turn.reply):
+                yield data({"text": piece}, "delta")
+            yield data(_reply(turn, keep).model_dump_json(), "turn")
+        yield data({}, "done")
+    finally:
+        await live.cancel()
+
+
+@router.get("/v1/turns/{turn_id}")
+async def read_turn(turn_id: str, caller: CallerDep, service: ServiceDep) -> TurnReply:
+    """A stored turn with its whole trace."""
+    return shown(await service.store.turn(turn_id, caller.owner))
+
+
+@router.delete("/v1/turns/{turn_id}", status_code=204)
+async def delete_turn(turn_id: str, caller: CallerDep, service: ServiceDep) -> None:
+    """Delete a turn and its feedback."""
+    await service.store.delete_turn(turn_id, caller.owner)

@@ -1,0 +1,170 @@
+"""POST /v1/turns: the whole turn, streaming, stored conversations' turns, admission, deadlines, idempotency."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import httpx
+
+from serve.settings import Settings
+
+from .conftest import Running, eventually, running
+
+
+def events(text: str) -> list[tuple[str, dict]]:
+    """A stream's events: name and data."""
+    found = []
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.split("\n") if line and not line.startswith(":"))
+        if "data" in lines:
+            found.append((lines.get("event", ""), json.loads(lines["data"])))
+    return found
+
+
+async def test_a_turn_is_whole_and_can_be_read_again(service: Running):
+    async with service.client() as client:
+        made = await client.post("/v1/turns", json={"message": "Where does the Vistula flow?", "seed": 4})
+        again = await client.get(f"/v1/turns/{made.json()['id']}")
+    turn = made.json()
+    assert list(turn)[:8] == [
+        "reply", "citations", "finish_reason", "grounded", "candidates", "tool_calls", "timings", "usage"
+    ]  # fmt: skip
+    assert turn["citations"][0]["title"] == "Vistula"
+    assert {call["tool"] for call in turn["tool_calls"]} == {"calculator", "retrieval", "broken"}
+    assert turn["candidates"][0]["scores"]["safe"] > 0.9
+    assert again.json() == turn
+
+
+async def test_a_stream_has_progress_then_the_reply_then_the_turn(service: Running):
+    body = {"message": "Where does the Vistula flow?", "stream": True}
+    async with service.client() as client:
+        found = events((await client.post("/v1/turns", json=body)).text)
+    names = [name for name, _ in found]
+    assert names.index("delta") > max(i for i, name in enumerate(names) if name == "progress")
+    assert {"stage": "researching", "detail": "Where does the Vistula flow?"} in [data for _, data in found]
+    turn = next(data for name, data in found if name == "turn")
+    assert "".join(data["text"] for name, data in found if name == "delta") == turn["reply"]
+    assert names[-1] == "done"
+
+
+async def test_text_cannot_end_an_event(service: Running):
+    text = "a\n\nevent: turn\ndata: {}\r\n\r\nb\u2028c"
+    async with service.client() as client:
+        found = events((await client.post("/v1/turns", json={"message": f"say {text}", "stream": True})).text)
+    assert [name for name, _ in found].count("turn") == 1
+    assert next(data for name, data in found if name == "turn")["reply"] == text.replace("\r\n", "\n")
+
+
+async def test_more_turns_than_fit_are_refused_with_retry_after(settings_for: Callable[..., Settings]):
+    async with running(settings_for(max_running=2, max_queue=3)) as service, service.client() as client:
+
+        async def ask() -> httpx.Response:
+            return await client.post("/v1/turns", json={"message": "slow 0.5"})
+
+        answers = await asyncio.gather(*(ask() for _ in range(12)))
+    codes = sorted(answer.status_code for answer in answers)
+    assert codes == [200] * 5 + [429] * 7
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert int(refused.headers["retry-after"]) >= 1
+    assert refused.json()["error"]["code"] == "queue_full"
+
+
+async def test_a_turn_that_takes_too_long_is_given_up(settings_for: Callable[..., Settings]):
+    async with running(settings_for(deadline_seconds=0.4)) as service, service.client() as client:
+        answer = await client.post("/v1/turns", json={"message": "slow 30"})
+        streamed = events((await client.post("/v1/turns", json={"message": "slow 30", "stream": True})).text)
+        assert service.agent.decoder.cancelled == 2  # type: ignore[attr-defined]
+    assert answer.status_code == 504
+    assert answer.json()["error"]["code"] == "deadline_exceeded"
+    assert [name for name, _ in streamed] == ["progress", "error", "done"]
+
+
+async def test_while_the_agent_loads_requests_are_told_to_wait(settings_for: Callable[..., Settings]):
+    async with running(settings_for()) as service, service.client() as client:
+        slot = service.service.slot
+        slot._agent, kept = None, slot._agent
+        answer = await client.post("/v1/turns", json={"message": "hello"})
+        ready = await client.get("/readyz")
+        alive = await client.get("/healthz")
+        slot._agent = kept
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "engine_starting"
+    assert answer.headers["retry-after"]
+    assert ready.json()["waiting_for"] == "engine"
+    assert alive.json() == {"status": "ok"}
+
+
+async def test_the_same_idempotency_key_gives_the_same_turn_once(service: Running):
+    async with service.client() as client:
+
+        async def ask(key: str) -> str:
+            headers = {"Idempotency-Key": key}
+            answer = await client.post("/v1/turns", json={"message": "hello"}, headers=headers)
+            return answer.json()["id"]
+
+        together = await asyncio.gather(*(ask("first") for _ in range(8)))
+        later, other = await ask("first"), await ask("second")
+    assert len({*together, later}) == 1
+    assert other != later
+
+
+async def test_tools_can_be_chosen_and_a_failing_one_is_recorded(service: Running):
+    async with service.client() as client:
+        only = await client.post("/v1/turns", json={"message": "2 + 3", "tools": ["calculator"]})
+        unknown = await client.post("/v1/turns", json={"message": "2 + 3", "tools": ["abacus"]})
+        broken = await client.post("/v1/turns", json={"message": "say broken"})
+    assert [call["tool"] for call in only.json()["tool_calls"]] == ["calculator"]
+    assert unknown.json()["error"]["code"] == "unknown_tool"
+    assert any(call["error"] for call in broken.json()["tool_calls"])
+    assert broken.status_code == 200
+
+
+async def test_a_role_is_a_name_and_never_a_path(service: Running):
+    async with service.client() as client:
+        taken = await client.post("/v1/turns", json={"message": "hello", "role": "everest"})
+        path = await client.post("/v1/turns", json={"message": "hello", "role": "/etc/passwd"})
+        roles = await client.get("/v1/roles")
+    assert taken.json()["role"] == "everest"
+    assert path.status_code == 400
+    assert path.json()["error"]["code"] == "unknown_role"
+    assert "everest" in [role["name"] for role in roles.json()["data"]]
+
+
+async def test_a_turn_that_is_not_to_be_stored_is_not(service: Running):
+    async with service.client() as client:
+        made = await client.post("/v1/turns", json={"message": "hello", "store": False})
+        read = await client.get(f"/v1/turns/{made.json()['id']}")
+    assert made.status_code == 200
+    assert read.status_code == 404
+
+
+async def test_a_long_conversation_is_refused_before_any_work(service: Running):
+    messages = [{"role": "user", "content": "a"}] * 10_000
+    async with service.client() as client:
+        answer = await client.post("/v1/turns", json={"message": "hello", "messages": messages})
+        assert service.agent.decoder.started == 0  # type: ignore[attr-defined]
+    assert answer.status_code == 400
+    assert "10,001 messages" in answer.json()["error"]["message"]
+
+
+async def test_a_prompt_longer_than_the_context_is_400_in_a_stream_too(service: Running):
+    async with service.client() as client:
+        for stream in (False, True):
+            answer = await client.post("/v1/turns", json={"message": "a" * 30_000, "stream": stream})
+            assert answer.status_code == 400
+            assert answer.json()["error"]["code"] == "context_length_exceeded"
+
+
+async def test_a_waiting_client_that_leaves_frees_its_place(settings_for: Callable[..., Settings]):
+    async with running(settings_for(max_running=1, max_queue=1)) as service, service.client() as client:
+        first = asyncio.create_task(client.post("/v1/turns", json={"message": "slow 1.0"}))
+        await eventually(lambda: service.service.admission.running == 1)
+        second = asyncio.create_task(client.post("/v1/turns", json={"message": "hello"}))
+        await eventually(lambda: service.service.admission.waiting == 1)
+        second.cancel()
+        await eventually(lambda: service.service.admission.waiting == 0)
+        third = await client.post("/v1/turns", json={"message": "say third"})
+        assert (await first).status_code == 200
+    assert third.json()["reply"] == "third"
