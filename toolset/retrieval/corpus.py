@@ -11,8 +11,9 @@ Boundary: knows nothing of files (`documents`) nor of when evidence is too weak 
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from toolset.retrieval.index import Hit, Index
 from toolset.retrieval.store import Document, Passage, Store
 from toolset.retrieval.text import Span, passages, terms
 
-BATCH = 256
+BATCH = 64
 """Documents embedded and committed together."""
 
 
@@ -100,15 +101,18 @@ class Corpus:
         Of two documents with one id the later wins.
         """
         changes = Changes()
-        with self.lock, self.store.writing():
-            known = self.store.digests()
+        with self.store.writing():
+            with self.lock:
+                known = self.store.digests()
             stream: Iterator[Document] = iter(documents)
             safe = 0
             while chunk := list(islice(stream, BATCH)):
                 fresh = {document.id: document for document in chunk}
                 work = [document for document in fresh.values() if known.get(document.id) != document.digest]
                 if work:
-                    self.store.put(self.prepare(work, lambda n, safe=safe: done(safe + n) if done else None))
+                    ready = self.prepare(work)
+                    with self.lock:  # not while embedding: searches go on
+                        self.store.put(ready)
                 changes.added += sum(document.id not in known for document in work)
                 changes.updated += sum(document.id in known for document in work)
                 changes.unchanged += len(chunk) - len(work)
@@ -123,9 +127,19 @@ class Corpus:
         with self.lock, self.store.writing():
             return Changes(deleted=self.store.delete(ids))
 
-    def prepare(
-        self, documents: list[Document], done: Callable[[int], None]
-    ) -> Iterator[tuple[Document, list[Passage]]]:
+    def forget(self, root: Path, present: Collection[str]) -> Changes:
+        """Delete the documents that came from files below `root` other than those `present` (absolute paths)."""
+        with self.lock, self.store.writing():
+            prefix = f"{root}{os.sep}"
+            gone = [i for i, origin in self.store.origins() if origin.startswith(prefix) and origin not in present]
+            return Changes(deleted=self.store.delete(gone) if gone else 0)
+
+    def set_attribution(self, text: str) -> None:
+        """Record who made the texts and under what licence."""
+        with self.lock, self.store.writing():
+            self.store.set_meta({"attribution": text})
+
+    def prepare(self, documents: list[Document]) -> list[tuple[Document, list[Passage]]]:
         """Split and embed documents."""
         split = [passages(document.text) for document in documents]
         jobs = []
@@ -134,14 +148,15 @@ class Corpus:
                 start, end = part[0].start, part[-1].end
                 spans = [Span(span.start - start, span.end - start) for span in part]
                 jobs.append((heading(document.title), document.text[start:end], spans))
-        share = len(documents) / max(len(jobs), 1)
-        embeddings = iter(self.embedder.passages(jobs, lambda n: done(int(n * share))))
+        embeddings = iter(self.embedder.passages(jobs))
+        ready = []
         for document, parts in zip(documents, split, strict=True):
             made = []
             for part in parts:
                 text = heading(document.title) + document.text[part[0].start : part[-1].end]
                 made.append(Passage(part, terms(text), next(embeddings)))
-            yield document, made
+            ready.append((document, made))
+        return ready
 
     def index(self) -> Index:
         """The search structures of what is committed now; read again when another process has written."""

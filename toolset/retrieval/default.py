@@ -7,6 +7,7 @@ Boundary: is given the file; fetching and checking it is the model store's.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -22,6 +23,10 @@ ATTRIBUTION = (
 )
 
 
+FORM = "1"
+"""Changes when `summary` does, so that corpora made before are brought up to date."""
+
+
 def build_default_corpus(
     summaries_json: Path | str,
     folder: Path | str,
@@ -33,8 +38,12 @@ def build_default_corpus(
     A second call with the same file costs a few milliseconds. Raises CorpusError for a file that holds no summaries.
     """
     source = Path(summaries_json)
-    mark = f"{source.stat().st_size} {source.name}" if source.is_file() else ""
-    corpus = Corpus(folder, embedder, create=True)
+    mark = f"{FORM} {source.stat().st_size} {source.name}" if source.is_file() else ""
+    try:
+        corpus = Corpus(folder, embedder, create=True)
+    except CorpusError:  # damaged, or of another model or format: it holds nothing of the user's, so it is made again
+        shutil.rmtree(folder)
+        corpus = Corpus(folder, embedder, create=True)
     if mark and corpus.store.meta("complete") == mark:
         return corpus
     documents = read_summaries(source)

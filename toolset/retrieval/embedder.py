@@ -10,6 +10,9 @@ Boundary: knows nothing of corpora; takes text and offsets, gives float32 vector
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -18,12 +21,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from toolset.retrieval import onnx_bert
 from toolset.retrieval.errors import EmbedderError
 from toolset.retrieval.text import Span
 
 MAX_TOKENS = 512
 BATCH_TOKENS = 1024
-"""Tokens in one forward pass: small batches stay in the processor's cache (measured faster than large ones)."""
+"""Tokens in one forward pass: small batches stay in the processor's cache."""
 
 
 class Embedding(NamedTuple):
@@ -51,12 +55,23 @@ class Embedder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over weights, configuration and tokenizer: vectors of different fingerprints never mix."""
+        """SHA-256 over weights, configuration, tokenizer and precision: vectors of different fingerprints never mix."""
         digest = hashlib.sha256()
         for name in ("config.json", "model.safetensors", "tokenizer.json"):
             with (self.folder / name).open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
+        if onnx_bert.is_bert(self.config):
+            digest.update(onnx_bert.VERSION.encode())
         return digest.hexdigest()
+
+    @cached_property
+    def config(self) -> dict:
+        try:
+            return json.loads((self.folder / "config.json").read_text("utf-8"))
+        except ValueError as error:
+            raise EmbedderError(
+                f"{self.folder / 'config.json'} is not JSON: {error}. Fetch the model again."
+            ) from error
 
     @cached_property
     def tokenizer(self):
@@ -68,14 +83,36 @@ class Embedder:
         return tokenizer
 
     @cached_property
-    def model(self):
+    def encoder(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """(input_ids, attention_mask), int64 [batch, tokens] -> hidden states, float32 [batch, tokens, dimension]."""
+        return self.int8_encoder() if onnx_bert.is_bert(self.config) else self.float_encoder()
+
+    def int8_encoder(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """The model through ONNX Runtime; converted on the first use and kept beside its weights where possible."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores alone
+        options.intra_op_num_threads = min(len(os.sched_getaffinity(0)), 8)
+        options.log_severity_level = 3
+        with tempfile.TemporaryDirectory(prefix="groundling-") as elsewhere:
+            home = self.folder if os.access(self.folder, os.W_OK) else Path(elsewhere)
+            graph = home / f"model.{onnx_bert.VERSION}.{self.fingerprint[:8]}.onnx"
+            if not graph.is_file():
+                onnx_bert.quantised(self.folder, graph)
+            session = onnxruntime.InferenceSession(graph.read_bytes(), options, providers=["CPUExecutionProvider"])
+        return lambda ids, mask: session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+
+    def float_encoder(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """Any other encoder, in float32 through transformers."""
+        import torch
         from transformers import AutoModel
         from transformers.utils import logging
 
         shown = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()
         try:
-            return AutoModel.from_pretrained(self.folder, local_files_only=True).eval()
+            model = AutoModel.from_pretrained(self.folder, local_files_only=True, dtype=torch.float32).eval()
         except Exception as error:
             raise EmbedderError(
                 f"cannot load the embedding model in {self.folder}: {error}. Fetch it again."
@@ -84,14 +121,23 @@ class Embedder:
             if shown:
                 logging.enable_progress_bar()
 
+        def encode(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            with torch.inference_mode():
+                inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+                return model(**inputs).last_hidden_state.numpy()
+
+        return encode
+
     @property
     def dimension(self) -> int:
-        return int(self.model.config.hidden_size)
+        """The vectors' length."""
+        return int(self.config["hidden_size"])
 
     def load(self) -> Embedder:
         """Load the weights now rather than on the first use."""
         with self.lock:
-            self.model, self.tokenizer  # noqa: B018
+            assert self.encoder, "loads when looked at"
+            assert self.tokenizer
         return self
 
     def queries(self, texts: Sequence[str]) -> np.ndarray:
@@ -99,14 +145,10 @@ class Embedder:
         found = self.passages([("", text, ()) for text in texts])
         return np.stack([item.passage for item in found])
 
-    def passages(
-        self,
-        items: Sequence[tuple[str, str, Sequence[Span]]],
-        done: Callable[[int], None] | None = None,
-    ) -> list[Embedding]:
+    def passages(self, items: Sequence[tuple[str, str, Sequence[Span]]]) -> list[Embedding]:
         """Embed `(prefix, text, sentences)`: the text is read after its prefix (a title), sentences are spans of it.
 
-        `done` is told how many items are ready so far. A sentence past the model's length gets the passage's vector.
+        A sentence past the model's length gets the passage's vector.
         """
         self.load()
         encoded = self.tokenizer.encode_batch([prefix + text for prefix, text, _ in items])
@@ -116,22 +158,16 @@ class Embedder:
             for i, hidden in zip(batch, self.forward([encoded[i].ids for i in batch]), strict=True):
                 prefix, _, spans = items[i]
                 ready[i] = pool(hidden, np.array(encoded[i].offsets), len(prefix), spans)
-            if done:
-                done(len(ready))
         return [ready[i] for i in range(len(items))]
 
     def forward(self, ids: Sequence[Sequence[int]]) -> list[np.ndarray]:
         """Last hidden states, one array [tokens, dimension] for each sequence of token ids."""
-        import torch
-
-        width = max(map(len, ids))
-        padded = torch.zeros(len(ids), width, dtype=torch.long)
-        mask = torch.zeros(len(ids), width, dtype=torch.long)
+        padded = np.zeros((len(ids), max(map(len, ids))), np.int64)
+        mask = np.zeros_like(padded)
         for row, sequence in enumerate(ids):
-            padded[row, : len(sequence)] = torch.tensor(sequence)
+            padded[row, : len(sequence)] = sequence
             mask[row, : len(sequence)] = 1
-        with torch.inference_mode():
-            hidden = self.model(input_ids=padded, attention_mask=mask).last_hidden_state.float().numpy()
+        hidden = self.encoder(padded, mask)
         return [hidden[row, : len(sequence)] for row, sequence in enumerate(ids)]
 
 

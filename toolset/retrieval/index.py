@@ -10,6 +10,7 @@ Boundary: rows in, scored rows out; knows nothing of files, models or whether a 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -105,6 +106,7 @@ class Lexicon:
     def __init__(self, terms: Sequence[Sequence[str]]) -> None:
         import bm25s
 
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it logs each build at debug level
         self.size = len(terms)
         self.vocabulary: dict[str, int] = {}
         ids = [[self.vocabulary.setdefault(term, len(self.vocabulary)) for term in each] for each in terms]

@@ -151,6 +151,10 @@ class Store:
         """The digest of every document, by id."""
         return dict(self.connection.execute("SELECT id, digest FROM documents"))
 
+    def origins(self) -> list[tuple[str, str]]:
+        """(id, file) of every document that came from a file."""
+        return self.connection.execute("SELECT id, origin FROM documents WHERE origin IS NOT NULL").fetchall()
+
     def put(self, batch: Iterable[tuple[Document, Sequence[Passage]]]) -> None:
         """Add or replace documents, in one transaction."""
         with self.transaction():
