@@ -159,6 +159,8 @@ PHRASES = {
 SPOKEN = {
     "coffe_maker": "coffee maker",
     "freezer": "fridge",
+    "band-aids": "bandage",
+    "shoe-shine_kit": "shoe shine kit",
     "basket_for_clothes": "laundry basket",
     "dining_room": "kitchen",
     "tooth_paste": "toothpaste",

@@ -1,0 +1,118 @@
+"""Building task sets: `build_items` for evaluation, `training_records` for finetuning, and their files.
+
+Every item is verified by an independent computation before it is kept; an item on which the two disagree is dropped
+and counted, and more than one in a hundred is an error. Training draws from training activities and homes only, and
+the overlap check runs on every call. Boundary: puts families together; scoring a model is in `embodied.evaluate`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from embodied.archive import Recording, default_archive
+from embodied.errors import TaskError
+from embodied.splits import EVAL_ACTIVITIES, Split, check_no_overlap, home_seeds, seen_recordings, split_recordings
+from embodied.tasks import home_tasks
+from embodied.tasks.item import FAMILIES, PLAN_FAMILIES, TRAINING_FAMILIES, Item
+from embodied.tasks.story_tasks import MAKERS
+from embodied.tasks.verify import verify
+
+MAX_TRIES = 40
+"""Seeds tried per kept item before a family is called exhausted."""
+
+
+def candidates(family: str, split: Split, seed: int) -> Iterator[Item | None]:
+    """Items of one family, one try at a time."""
+    archive = default_archive()
+    rng = random.Random(f"{family}-{split}-{seed}")
+    if family in MAKERS:
+        seeds = home_seeds(split)
+        for number in range(seeds.start + seed * 10_000, seeds.stop):
+            yield MAKERS[family](random.Random(f"{family}-{number}"), number, split)
+        return
+    if family in ("housework_qa", "negated_housework_qa"):
+        activities = home_tasks.train_activities() if split == "train" else sorted(home_tasks.things_used())
+        for number in range(10_000):
+            yield home_tasks.housework(rng, number, activities, negated=family.startswith("negated"), split=split)
+        return
+    if family == "plan_generation":
+        yield from plans_for_training(rng, split, seed)
+        return
+    activities = home_tasks.train_activities() if split == "train" else sorted(home_tasks.things_used())
+    make: dict[str, Callable[[Recording], Item | None]] = {
+        "activity_recognition": lambda r: home_tasks.recognition(rng, r, activities, split),
+        "activity_inference": lambda r: home_tasks.inference(rng, r, activities, split),
+    }
+    seen, unseen = seen_recordings(archive, split), split_recordings(archive, "eval")
+    if family in PLAN_FAMILIES:
+        pool = unseen if "unseen" in family else seen
+        for recording in shuffled(rng, pool):
+            yield home_tasks.plan_item(rng, recording, family, split)
+        return
+    for recording in shuffled(rng, seen if split == "train" else (*seen, *unseen)):
+        yield make[family](recording)
+
+
+def plans_for_training(rng: random.Random, split: Split, seed: int) -> Iterator[Item | None]:
+    """Recorded plans of training activities and searched plans, in turn."""
+    recorded = iter(shuffled(rng, seen_recordings(default_archive(), split)))
+    for number in range(seed * 10_000, 900_000):
+        recording = next(recorded, None) if number % 2 else None
+        if recording is not None:
+            yield home_tasks.plan_item(rng, recording, "plan_generation", split)
+        yield home_tasks.searched_plan(rng, number, split)
+
+
+def shuffled(rng: random.Random, pool: Sequence[Recording]) -> list[Recording]:
+    """A shuffled copy."""
+    return rng.sample(list(pool), len(pool))
+
+
+def build_family(family: str, split: Split, count: int, *, seed: int = 0) -> list[Item]:
+    """Up to `count` verified items of one family, no prompt twice. Raises TaskError for an unknown family, or where
+    more than one item in a hundred fails its verification.
+    """
+    if family not in (*FAMILIES, *TRAINING_FAMILIES):
+        raise TaskError(f"unknown task family {family!r}. Use one of {', '.join(FAMILIES)}.")
+    found: list[Item] = []
+    prompts: set[str] = set()
+    failed = tries = 0
+    for item in candidates(family, split, seed):
+        tries += 1
+        if len(found) >= count or tries > count * MAX_TRIES:
+            break
+        if item is None or item.prompt in prompts:
+            continue
+        prompts.add(item.prompt)
+        if verify(item):
+            found.append(item)
+        else:
+            failed += 1
+    if failed > max(1, (len(found) + failed) / 100):
+        raise TaskError(f"{failed} of {failed + len(found)} {family} items fail their verification. Mend their maker.")
+    return found
+
+
+def build_items(
+    split: Split = "eval", count: int = 100, *, families: Sequence[str] = FAMILIES, seed: int = 0
+) -> list[Item]:
+    """Up to `count` items of each family (recorded plans are fewer)."""
+    return [item for family in families for item in build_family(family, split, count, seed=seed)]
+
+
+def training_records(count: int, *, seed: int = 0, check: bool = True) -> list[dict[str, Any]]:
+    """Training examples of the four families, `count` of each: {"family", "context", "response"}.
+
+    Raises TaskError where a prompt is also an evaluation prompt (checked against 100 of each evaluation family).
+    """
+    items = [item for family in TRAINING_FAMILIES for item in build_family(family, "train", count, seed=seed)]
+    held_out = {said for activity in EVAL_ACTIVITIES for said in (activity, home_tasks.said(activity))}
+    if any(item.gold in held_out for item in items):
+        raise TaskError("a held-out activity is among the training answers. Build with `embodied.splits`.")
+    if check:
+        check_no_overlap(items, build_items("eval", 100), lambda item: item.prompt)
+    records = [{"family": i.family, "context": i.messages(), "response": i.gold} for i in items]
+    random.Random(seed).shuffle(records)
+    return records
