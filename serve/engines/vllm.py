@@ -9,7 +9,6 @@ unmerged adapters about five times slower.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import importlib.util
 import itertools
@@ -29,6 +28,10 @@ from serve.errors import ModelStoreError, SettingsError
 
 LABELS_AT_ONCE = 128
 """vLLM reads at most so many labels in one request (`MAX_LOGPROB_TOKEN_IDS`)."""
+
+CPU_BLOCK = 32
+"""Tokens in one block of the prefix cache. Only whole blocks are reused, so with vLLM's 128 on a CPU most of a
+candidate would be read again for its scores."""
 
 ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -51,8 +54,7 @@ class VllmDecoder:
         self._info = info
         self._closed = False
         self._numbers = itertools.count()
-        self._shut_down = weakref.finalize(self, _shut_down, engine)
-        atexit.register(self._shut_down)
+        self._shut_down = weakref.finalize(self, _shut_down, engine)  # also at the interpreter's exit
 
     @classmethod
     async def load(
@@ -82,7 +84,6 @@ class VllmDecoder:
         """
         on = _prepare(device, threads, kv_cache_gib)
         from vllm.engine.arg_utils import AsyncEngineArgs
-        from vllm.v1.engine.async_llm import AsyncLLM
 
         from serve.engines import loading
         from serve.engines.merge import merged_folder
@@ -91,16 +92,15 @@ class VllmDecoder:
         if not (folder / "config.json").is_file():
             raise ModelStoreError(f"{folder} holds no config.json, so it is not a model. Name a folder with weights.")
         tokenizer = await asyncio.to_thread(loading.load_tokenizer, folder)
-        if adapter is not None:
-            weights = await asyncio.to_thread(
-                merged_folder, folder, Path(adapter), model_name=model_name, revision=revision
-            )
-        else:
-            weights = folder
         if dtype == "auto":
             import torch
 
             dtype = str(loading.choose_dtype("auto", torch.device(on))).removeprefix("torch.")
+        weights = folder
+        if adapter is not None:
+            weights = await asyncio.to_thread(
+                merged_folder, folder, Path(adapter), model_name=model_name, revision=revision, dtype=dtype
+            )
         arguments = {
             "model": str(weights),
             "served_model_name": model_name,
@@ -109,6 +109,7 @@ class VllmDecoder:
             "max_num_seqs": max_num_seqs,
             "enforce_eager": on == "cpu" if enforce_eager is None else enforce_eager,
             "enable_prefix_caching": True,
+            "block_size": CPU_BLOCK if on == "cpu" else None,
             "gpu_memory_utilization": gpu_memory_utilization,
             "generation_config": "vllm",  # the dialog names its sampling settings and stop tokens itself
             "logprobs_mode": "raw_logprobs",
@@ -119,7 +120,7 @@ class VllmDecoder:
         }
         try:
             with loading.quiet():
-                engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+                engine = _start(AsyncEngineArgs(**arguments))
         except (RuntimeError, ValueError, OSError, AssertionError, TypeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise EngineUnavailable(
@@ -184,7 +185,6 @@ class VllmDecoder:
         if not self._closed:
             self._closed = True
             await asyncio.to_thread(self._shut_down)
-            atexit.unregister(self._shut_down)
 
     async def _ask(self, ids: Sequence[int], **params: Any) -> Any:
         """The final output of one request; cancelling the task aborts the request."""
@@ -248,6 +248,23 @@ def _prepare(device: str, threads: int | None, kv_cache_gib: int) -> str:
     return built_for
 
 
+def _start(arguments: Any) -> Any:
+    """vLLM's asynchronous engine, in processes that outlive a Ctrl-C."""
+    from vllm.v1.engine.async_llm import AsyncLLM
+    from vllm.v1.executor.abstract import Executor
+
+    from serve.engines.vllm_worker import keeps_running
+
+    config = arguments.create_engine_config()
+    return AsyncLLM(
+        vllm_config=config,
+        executor_class=keeps_running(Executor.get_class(config)),
+        log_stats=False,
+        log_requests=False,
+    )
+
+
 def _shut_down(engine: Any) -> None:
     with contextlib.suppress(Exception):  # a core that already died cannot be asked to end
         engine.shutdown()
+    engine.shutdown = lambda *args, **kwargs: None  # its __del__ asks once more, when its modules may be gone

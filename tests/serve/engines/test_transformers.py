@@ -22,6 +22,8 @@ from serve.engines.shared import BLOCK, SharedPromptModel
 from serve.engines.transformers import TransformersDecoder
 from serve.errors import ModelStoreError, SettingsError
 
+from .adapters import make_adapter
+
 
 def load(folder: Path, **settings) -> TransformersDecoder:
     return TransformersDecoder.load(folder, model_name="tiny", revision="r1", dtype="float32", device="cpu", **settings)
@@ -29,15 +31,7 @@ def load(folder: Path, **settings) -> TransformersDecoder:
 
 @pytest.fixture
 def adapter(model_folder: Callable[[str], Path], tmp_path: Path) -> Path:
-    """A LoRA adapter of the tiny Qwen2 whose weights really change the model."""
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_pretrained(model_folder("qwen2"), dtype=torch.float32)
-    tuned = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], revision="r1"))
-    for name, weight in tuned.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.3)
-    tuned.save_pretrained(tmp_path / "kind")
-    return tmp_path / "kind"
+    return make_adapter(model_folder("qwen2"), tmp_path / "kind")
 
 
 @pytest.mark.parametrize("model", ["default", "qwen2", "gemma3"])
