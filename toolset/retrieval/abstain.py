@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from toolset.retrieval.index import Lexicon
 
 FEATURES = ("whole", "sentence", "coverage", "nearby", "names", "missing", "title", "named_title")
-WEIGHTS = np.zeros(len(FEATURES))
-BIAS = 0.0
-THRESHOLD = 0.5
+WEIGHTS = np.array([18.227, -1.761, 7.969, 1.536, 1.797, 3.501, -1.196, -1.523])
+BIAS = -14.125
+THRESHOLD = 0.74
 
 
 def supported(query: str, found: Sequence[Found], lexicon: Lexicon, threshold: float | None = None) -> list[Found]:
@@ -146,6 +146,6 @@ def follows(rest: str, owner: set[str]) -> bool:
 
 
 def owned(before: str, owner: set[str]) -> bool:
-    """Whether what stands just before the attribute is the owner's possessive: "[France]'s largest city and capital"."""
+    """Whether the owner's possessive stands just before the attribute: "[France]'s largest city and capital"."""
     match = re.search(r"([\w.-]+(?: [A-Z][\w.-]+)*)['’]s?(?: [\w-]+){0,5} ?$", before)
     return bool(match) and owner <= set(terms(match.group(1)))

@@ -25,7 +25,8 @@ from toolset.retrieval.embedder import Embedding
 from toolset.retrieval.errors import CorpusError
 from toolset.retrieval.text import Span
 
-FORMAT = "1"
+FORMAT = "2"
+"""Changes with the tables, and with what `text.terms` makes of a text."""
 FILE = "corpus.sqlite"
 MODULUS = 1 << 256
 

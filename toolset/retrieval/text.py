@@ -6,6 +6,7 @@ Boundary: knows nothing of models, files or indexes; all positions are character
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -36,6 +37,20 @@ STOP_WORDS = frozenset(
     until up us very was we were what when where which while who whom whose why will with would you your yours
     yourself yourselves s t d ll m re ve don""".split()
 )
+
+ALIASES = (
+    (re.compile(r"\bU\.S\.(?:A\.)?|\bUSA?\b"), "United States"),
+    (re.compile(r"\bU\.K\.|\bUK\b"), "United Kingdom"),
+    (re.compile(r"\b(?:WW ?II|WW ?2|World War (?:Two|2))\b"), "World War II"),
+    (re.compile(r"\b(?:WW ?I|WW ?1|World War (?:One|1))\b"), "World War I"),
+    (re.compile(r"(?<=\d),(?=\d{3}\b)"), ""),
+)
+ORDINAL = r"second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+(?:nd|rd|th)"
+SUPERLATIVE = (
+    r"most|least|best|worst|(?:larg|bigg|small|high|low|tall|long|short|old|young|deep|fast|slow|rich|poor|heavi|light|"
+    r"bright|near|farth|furth|hott|cold|wid|strong|great|dens|busi|earli|lat|hard|dri|wett)est"
+)
+RANKED = re.compile(rf"\b({ORDINAL})[- ]({SUPERLATIVE})\b", re.IGNORECASE)
 
 
 class Span(NamedTuple):
@@ -111,7 +126,16 @@ def stemmer():
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words without stop words, unstemmed, in order; a possessive 's is dropped."""
+    """Lower-case words without accents and stop words, unstemmed, in order; a possessive 's is dropped.
+
+    Spellings of one thing become one: "U.S." and "US" are united states, "1,000" is 1000. A superlative with an
+    ordinal ("second-largest") is one word, so that it does not answer for the superlative alone.
+    """
+    for written, meant in ALIASES:
+        text = written.sub(meant, text)
+    if not text.isascii():
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    text = RANKED.sub(r"\1_\2", text)
     found = (re.sub(r"['’]s?$", "", word.lower()) for word in WORD.findall(text))
     return [word for word in found if word and word not in STOP_WORDS]
 
