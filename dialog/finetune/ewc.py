@@ -1,6 +1,6 @@
 """Elastic weight consolidation on the adapted weights, priced like the low-rank update it restrains.
 
-    penalty = λ · Σ_modules Σ_ij F_ij (ΔW_ij)²,   ΔW = s · B·A,   s = α/r           (E2WM, arXiv 2305.10626, section 3.3)
+    penalty = λ · Σ_modules Σ_ij F_ij (ΔW_ij)²,   ΔW = s · B·A,   s = α/r       (E2WM, arXiv 2305.10626, section 3.3)
 
 ΔW is as large as the frozen weight. Left to autograd, ΔW, F∘ΔW and their gradients would live through the step;
 here the gradient is taken in closed form, in blocks of rows that stay in the processor's cache:

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from dialog.errors import FinetuneError
 from dialog.finetune.saving import write_whole
 
-BLOCK = 1 << 17
+BLOCK = 1 << 18
 """Elements of a per-sample gradient at a time on a CPU; see `ewc.BLOCK`."""
 
 

@@ -1,0 +1,189 @@
+"""Adapter folders: versioned, each with a card that says what it is, and never written twice.
+
+    <root>/<name>/v0001/   adapter_config.json, adapter_model.safetensors (peft), card.json, README.md, curves.png
+
+A new version is a new path, because engines keep what they loaded by path. Boundary: files; which root is used and
+how an adapter is served is `serve`'s affair.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dialog.errors import AdapterError
+from dialog.finetune.saving import whole_folder, write_whole
+
+CARD = "card.json"
+_VERSION = re.compile(r"v(\d{4,})")
+
+
+class DataUse(BaseModel):
+    """One data set that an adapter saw."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    kind: str
+    file: str | None
+    licence: str
+    records: int
+    held_out: int
+
+
+class AdapterCard(BaseModel):
+    """What an adapter is, and what it may be trusted with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    version: str = ""
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    base_model: str
+    base_revision: str = Field(description="Hash of the base weights; engines refuse another base.")
+    dialect: str = "tuned"
+    method: str
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    data: list[DataUse] = Field(default_factory=list)
+    metrics: dict[str, float] = Field(default_factory=dict)
+    safety_threshold: float | None = Field(default=None, description="Least P(safe) that passes, calibrated.")
+    grounded_threshold: float | None = Field(default=None, description="Least P(grounded) of a grounded reply.")
+    refused: str | None = Field(default=None, description="Why it was not installed, where it was not.")
+
+
+class StoredAdapter(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    card: AdapterCard
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.card.name}@{self.card.version}" if self.card.version else self.card.name
+
+
+def read_card(folder: Path) -> AdapterCard:
+    """Raises AdapterError where the folder is not an adapter with a card."""
+    try:
+        return AdapterCard.model_validate_json((folder / CARD).read_bytes())
+    except OSError:
+        raise AdapterError(
+            f"{folder} holds no {CARD}, so it is not an adapter made here. Name a folder with a card."
+        ) from None
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise AdapterError(f"{folder / CARD}: {fault['loc']}: {fault['msg']}. Finetune again.") from None
+
+
+def write_adapter(folder: Path, model: Any, card: AdapterCard) -> None:
+    """Write a peft model's adapter with its card. Raises FinetuneError where the disk refuses."""
+    with whole_folder(folder) as part:
+        model.save_pretrained(str(part), save_embedding_layers=False)
+        (part / CARD).write_text(card.model_dump_json(indent=1))
+        (part / "README.md").write_text(card_text(card))
+
+
+class AdapterStore:
+    """Adapters below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def list(self) -> list[StoredAdapter]:
+        """All readable adapters, by name, oldest version first."""
+        found = []
+        for path in sorted(self.root.glob(f"*/v*/{CARD}")):
+            try:
+                found.append(StoredAdapter(path=path.parent, card=read_card(path.parent)))
+            except AdapterError:
+                continue
+        return found
+
+    def find(self, name: str) -> StoredAdapter:
+        """By `name` (its newest version), `name@v0002`, or a folder's path. Raises AdapterError."""
+        wanted, _, version = name.partition("@")
+        matching = [a for a in self.list() if a.card.name == wanted and (not version or a.card.version == version)]
+        if matching:
+            return matching[-1]
+        folder = Path(name).expanduser()
+        if (folder / "adapter_config.json").is_file():
+            return StoredAdapter(path=folder.resolve(), card=read_card(folder))
+        known = ", ".join(sorted({a.full_name for a in self.list()})) or "none yet"
+        raise AdapterError(
+            f"no adapter {name!r}. Installed: {known}. Make one with `groundling finetune`, or name a folder."
+        )
+
+    def next_version(self, name: str) -> str:
+        """The version after the newest of `name`."""
+        numbers = [int(m.group(1)) for path in self.root.glob(f"{name}/v*") if (m := _VERSION.fullmatch(path.name))]
+        return f"v{max(numbers, default=0) + 1:04d}"
+
+    def install(self, folder: Path) -> StoredAdapter:
+        """Copy an adapter folder in as a new version. Raises AdapterError, FinetuneError."""
+        card = read_card(folder)
+        if not (folder / "adapter_model.safetensors").is_file():
+            raise AdapterError(f"{folder} holds no adapter_model.safetensors. Name a whole adapter folder.")
+        card.version, card.refused = self.next_version(card.name), None
+        final = self.root / card.name / card.version
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(final) as part:
+            shutil.copytree(folder, part, dirs_exist_ok=True)
+            (part / CARD).write_text(card.model_dump_json(indent=1))
+            (part / "README.md").write_text(card_text(card))
+        return StoredAdapter(path=final, card=card)
+
+
+def merge_into(adapter: StoredAdapter, model_folder: Path, revision: str, out: Path) -> Path:
+    """Write the base model with the adapter merged into its weights as a model folder; returns `out`.
+
+    Merged weights are served as fast as the base model by every engine. Raises AdapterError for another base or an
+    existing folder, FinetuneError where the disk refuses.
+    """
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if adapter.card.base_revision != revision:
+        raise AdapterError(
+            f"{adapter.full_name} was trained on {adapter.card.base_model} ({adapter.card.base_revision[:12]}), not on "
+            f"{revision[:12]}. Use its own base model."
+        )
+    if out.exists():
+        raise AdapterError(f"{out} is there already. Name a new folder.")
+    base = AutoModelForCausalLM.from_pretrained(model_folder, dtype="auto", local_files_only=True)
+    merged: Any = PeftModel.from_pretrained(base, str(adapter.path), local_files_only=True).merge_and_unload()  # type: ignore[operator]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with whole_folder(out) as part:
+        merged.save_pretrained(str(part))
+        AutoTokenizer.from_pretrained(model_folder, local_files_only=True).save_pretrained(str(part))
+        write_whole(part / CARD, adapter.card.model_dump_json(indent=1))
+    return out
+
+
+def card_text(card: AdapterCard) -> str:
+    """The card as a page for people."""
+    lines = [
+        f"# {card.name} {card.version}".rstrip(),
+        "",
+        *([f"**Refused, not installed: {card.refused}**", ""] if card.refused else []),
+        f"A LoRA adapter for {card.base_model} (`{card.base_revision[:16]}`), trained with `{card.method}` on "
+        f"{card.created:%Y-%m-%d}, spoken to in the `{card.dialect}` dialect.",
+        "",
+    ]
+    if card.safety_threshold is not None:
+        lines += [f"Safety threshold: replies with P(safe) < {card.safety_threshold:.4f} are dropped.", ""]
+    if card.metrics:
+        lines += ["| figure | value |", "|---|---|", *figures_rows(card.metrics), ""]
+    if card.data:
+        lines += ["| task | data | licence | records | held out |", "|---|---|---|---|---|"]
+        lines += [f"| {d.task} | {d.file or d.kind} | {d.licence} | {d.records} | {d.held_out} |" for d in card.data]
+    return "\n".join(lines) + "\n"
+
+
+def figures_rows(metrics: Mapping[str, float]) -> list[str]:
+    return [f"| {name} | {value:.4g} |" for name, value in metrics.items()]

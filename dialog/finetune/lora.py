@@ -1,0 +1,120 @@
+"""The adapter on the model: which layers are adapted, lower layers computed once, what is trained.
+
+Freezing the lower layers lets their output be computed once for all epochs: `upper_only` then runs the model from the
+first adapted layer on. The trick is exact: the states that a layer hands on do not depend on the layers above it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from dialog.errors import FinetuneError
+from dialog.finetune.config import LoraSettings
+
+
+def decoder_layers(model: Any) -> tuple[Any, nn.ModuleList]:
+    """(the decoder that owns the layers, its layers). Raises FinetuneError for an unknown architecture."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    decoder = base.base_model
+    layers = getattr(decoder, "layers", None)
+    if not isinstance(layers, nn.ModuleList):
+        raise FinetuneError(
+            f"{type(base).__name__} keeps its layers where they cannot be split. Set lora.from_layer to 0."
+        )
+    return decoder, layers
+
+
+def target_names(model: nn.Module, settings: LoraSettings) -> list[str]:
+    """Full names of the linear layers to adapt. Raises FinetuneError where a target matches none."""
+    head = getattr(model, "get_output_embeddings")()  # noqa: B009
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head]
+    if settings.target_modules == "all-linear":
+        found = linear
+    else:
+        wanted = settings.target_modules
+        suffixes = (wanted,) if isinstance(wanted, str) else wanted
+        missing = [suffix for suffix in suffixes if not any(matches(name, suffix) for name in linear)]
+        if missing:
+            known = sorted({name.rsplit(".", 1)[-1] for name in linear})
+            raise FinetuneError(
+                f"target module {missing[0]!r} is not in the model. Use all-linear, or some of {', '.join(known)}."
+            )
+        found = [name for name in linear if any(matches(name, suffix) for suffix in suffixes)]
+    if settings.from_layer:
+        count = len(decoder_layers(model)[1])
+        if settings.from_layer >= count:
+            raise FinetuneError(
+                f"lora.from_layer is {settings.from_layer}, but the model has layers 0 to {count - 1}. Lower it."
+            )
+        found = [name for name in found if (number := layer_number(name)) is None or number >= settings.from_layer]
+    if not found:
+        raise FinetuneError("the model has no linear layer to adapt. Name some with lora.target_modules.")
+    return found
+
+
+def matches(name: str, suffix: str) -> bool:
+    return name == suffix or name.endswith(f".{suffix}")
+
+
+def layer_number(name: str) -> int | None:
+    """The number of the layer that a module is in."""
+    return next((int(part) for part in name.split(".") if part.isdigit()), None)
+
+
+def add_adapter(model: nn.Module, settings: LoraSettings, *, base: str, revision: str, seed: int = 0) -> Any:
+    """The model with a fresh adapter; only the adapter requires gradients and it is kept in float32.
+
+    The base's name and revision go into the adapter's own configuration, where engines check them.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)  # A's random start; B starts at zero, so training starts at the base model
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,  # type: ignore[arg-type]
+        lora_dropout=settings.dropout,
+        target_modules=target_names(model, settings),
+        bias="none",
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=base,
+        revision=revision,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adapted: Any = get_peft_model(model, config, autocast_adapter_dtype=True)  # type: ignore[arg-type]
+    adapted.peft_config["default"].base_model_name_or_path = base  # peft puts the folder's path there
+    return adapted
+
+
+def trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that training changes, by name."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+@contextmanager
+def upper_only(model: Any, first: int) -> Iterator[None]:
+    """While active, the decoder runs from layer `first` on; it is then given states instead of embeddings."""
+    decoder, layers = decoder_layers(model)
+    decoder.layers = nn.ModuleList(list(layers)[first:])
+    try:
+        yield
+    finally:
+        decoder.layers = layers
+
+
+@torch.no_grad()
+def lower_states(model: Any, ids: torch.Tensor, mask: torch.Tensor, first: int) -> torch.Tensor:
+    """What layer `first` is given, [rows, time, width]: the output of the frozen layers below it."""
+    decoder, layers = decoder_layers(model)
+    norm = decoder.norm
+    decoder.layers, decoder.norm = nn.ModuleList(list(layers)[:first]), nn.Identity()
+    try:
+        return decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    finally:
+        decoder.layers, decoder.norm = layers, norm

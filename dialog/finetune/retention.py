@@ -1,0 +1,123 @@
+"""Retention: perplexity on general text, before and after; the gate that refuses a run which forgets too much."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch.nn import functional as F
+
+from dialog.decoder import Tokenizer
+from dialog.errors import RecordError
+from dialog.tokens import encode_plain
+from safety.records import read_json_lines
+from safety.sources import human_dialogs
+from safety.split import split_by
+
+WINDOW = 512
+"""Tokens of one stretch of text; each is predicted from those before it in its stretch."""
+
+
+class Perplexity(BaseModel):
+    """exp of the mean negative log-likelihood in nats per token."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tokens: int = Field(description="Predicted tokens.")
+    perplexity: float
+
+
+def read_texts(path: Path) -> list[str]:
+    """Paragraphs of a text file, or a JSONL file's `text` fields or dialogs, each dialog one text.
+
+    Raises RecordError where the file cannot be read or holds nothing.
+    """
+    if path.suffix == ".jsonl":
+        rows = [value for _, value in read_json_lines(path, RecordError)]
+        if rows and all(isinstance(row, dict) and isinstance(row.get("text"), str) for row in rows):
+            found = [row["text"].strip() for row in rows]
+        else:
+            found = ["\n".join(dialog) for dialog in human_dialogs(path)]
+    else:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecordError(f"{path} cannot be read as UTF-8 text ({error}). Name an existing file.") from None
+        found, paragraph = [], ""
+        for line in text.splitlines():
+            if not line.strip() and len(paragraph) > 400:  # join short lines: headings alone say little
+                found.append(paragraph.strip())
+                paragraph = ""
+            else:
+                paragraph += line.strip() + "\n"
+        found.append(paragraph.strip())
+    found = [text for text in found if text]
+    if not found:
+        raise RecordError(f"{path.name} holds no text. Name a file with text.")
+    return found
+
+
+def general_text(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """(texts to learn from: Fisher information and replay, texts to measure on), half of each file, never shared."""
+    learn: list[str] = []
+    measure: list[str] = []
+    for path in paths:
+        texts = read_texts(path)
+        if len(texts) == 1:
+            measure += texts
+            continue
+        left, right = split_by(texts, lambda text: text[:200], 0.5, salt="retention")
+        learn += left
+        measure += right
+    return learn, measure
+
+
+def windows(tokenizer: Tokenizer, texts: Sequence[str], tokens: int, window: int = WINDOW) -> list[list[int]]:
+    """Texts as stretches of at most `window` ids, about `tokens` in all, drawn evenly from the whole list."""
+    found: list[list[int]] = []
+    total = 0
+    step = max(1, int(len(texts) * 0.618)) | 1
+    while math.gcd(step, len(texts)) != 1:
+        step += 1
+    for i in range(len(texts)):  # a stride that visits every text once, from all over the list
+        ids = encode_plain(tokenizer, texts[i * step % len(texts)])
+        for start in range(0, len(ids), window):
+            piece = ids[start : start + window][: tokens - total + 1]
+            if len(piece) > 1:
+                found.append(piece)
+                total += len(piece) - 1
+        if total >= tokens:
+            break
+    return found
+
+
+@torch.no_grad()
+def perplexity(model: Any, stretches: Sequence[Sequence[int]], *, batch_tokens: int = 2048) -> Perplexity:
+    """Perplexity of a causal language model over stretches of token ids, each on its own."""
+    from dialog.finetune.fisher import batches_by_length
+
+    device, was_training = next(model.parameters()).device, model.training
+    model.eval()
+    total, count = 0.0, 0
+    try:
+        for batch in batches_by_length(stretches, batch_tokens):
+            width = max(len(ids) for ids in batch)
+            ids = torch.zeros(len(batch), width, dtype=torch.long)
+            targets = torch.full((len(batch), width), -100)
+            for row, stretch in enumerate(batch):
+                ids[row, : len(stretch)] = torch.tensor(stretch)
+                targets[row, : len(stretch)] = ids[row, : len(stretch)]
+            mask = targets.ne(-100).long()
+            logits = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
+            losses = F.cross_entropy(
+                logits[:, :-1].float().flatten(0, 1), targets[:, 1:].flatten().to(device), reduction="sum"
+            )
+            total += float(losses)
+            count += int(targets[:, 1:].ne(-100).sum())
+    finally:
+        model.train(was_training)
+    return Perplexity(tokens=count, perplexity=math.exp(total / max(1, count)))

@@ -1,0 +1,148 @@
+"""The kinds of data that a recipe may name, and the split of each by context.
+
+A kind reads one file into (key, record) pairs. The key decides the side of the split, so that a context, an article
+or a dialog is never on both. Boundary: files in, records out; token ids are `examples`'.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dialog.errors import FinetuneError, RecordError
+from dialog.finetune import research_data as research
+from dialog.finetune.config import Config, DataSource
+from dialog.finetune.records import (
+    Discrimination,
+    Generation,
+    Groundedness,
+    Judged,
+    PlainText,
+    Preference,
+    TrainingRecord,
+    from_pair,
+    from_quality,
+    from_safety,
+    messages,
+    read_training_records,
+)
+from dialog.finetune.retention import read_texts
+from safety import contrasts, sources
+from safety.errors import SafetyError
+from safety.records import SafetyRecord, context_of
+from safety.split import split_by
+
+Keyed = tuple[str, TrainingRecord]
+CORPUS = "tools/kb_vital_summaries.jsonl"
+
+
+def context_key(record: TrainingRecord) -> str:
+    """What a record shares with its siblings: how its context begins, or its own text."""
+    match record:
+        case PlainText():
+            return record.text[:200]
+        case Groundedness():
+            return record.knowledge[:120]
+        case Preference() | Generation() | Judged() | Discrimination():
+            return record.context[0].content if record.context else getattr(record, "response", "")
+        case _:
+            return record.context[0].content
+
+
+def keyed(records: Iterable[TrainingRecord]) -> list[Keyed]:
+    return [(context_key(record), record) for record in records]
+
+
+def dialogs(path: Path, seed: int) -> list[Keyed]:
+    """People's replies as generation records, two places a dialog."""
+    rng = random.Random(seed)
+    found: list[Keyed] = []
+    for dialog in sources.human_dialogs(path):
+        for i in rng.sample(range(1, len(dialog)), min(2, len(dialog) - 1)):
+            record = Generation(context=messages(context_of(dialog[max(0, i - 4) : i])), response=dialog[i])
+            found.append((dialog[0], record))
+    return found
+
+
+def quality_contrasts(path: Path, seed: int) -> list[Keyed]:
+    """Contrasts of a file's dialogs; the key is the dialog's opening so that all its places stay together."""
+    found: list[Keyed] = []
+    every = sources.human_dialogs(path)
+    opening = {text: dialog[0] for dialog in every for text in dialog}
+    for record in contrasts.quality_contrasts(every, seed=seed):
+        found.append((opening[record.context[0].content], from_quality(record)))
+    return found
+
+
+def safety(records: Sequence[SafetyRecord]) -> list[Keyed]:
+    return keyed(from_safety(record) for record in records)
+
+
+Reader = Callable[[Path, int], list[Keyed]]
+KINDS: dict[str, Reader] = {
+    "records": lambda path, seed: keyed(read_training_records(path)),
+    "text": lambda path, seed: keyed(PlainText(text=text) for text in read_texts(path)),
+    "dialogs": dialogs,
+    "diasafety": lambda path, seed: safety(sources.diasafety(path)),
+    "toxichat": lambda path, seed: safety(sources.toxichat(path, turns="all")),
+    "sbf": lambda path, seed: safety(sources.social_bias_frames(path)),
+    "hh-pairs": lambda path, seed: keyed(from_pair(pair) for pair in sources.hh_pairs(path)),
+    "harmful-prompts": lambda path, seed: safety(
+        contrasts.prompt_contrasts([one.prompt for one in sources.harmful_prompts(path)], seed=seed)
+    ),
+    "lookalikes": lambda path, seed: safety(contrasts.benign_lookalikes()),
+    "toxichat-plausibility": lambda path, seed: keyed(map(from_quality, sources.toxichat_plausibility(path))),
+    "dialogue-eval": lambda path, seed: keyed(map(from_quality, sources.dialogue_eval(path))),
+    "topical-chat": lambda path, seed: keyed(map(from_quality, sources.topical_chat(path))),
+    "quality-contrasts": quality_contrasts,
+    "begin": lambda path, seed: research.begin(path),
+    "faithdial": lambda path, seed: research.faithdial(path),
+    "groundedness-contrasts": research.groundedness_contrasts,
+    "xquad": research.xquad,
+    "nq": lambda path, seed: research.natural_questions(path, path.parent.parent / CORPUS, seed),
+    "definitions": research.definitions,
+    "calculator": research.calculator,
+    "small-talk": research.small_talk,
+}
+WITHOUT_FILE = frozenset({"lookalikes"})
+
+
+@dataclass
+class TaskData:
+    """One source's records on both sides of the split."""
+
+    task: str
+    source: DataSource
+    train: list[TrainingRecord] = field(default_factory=list)
+    held_out: list[TrainingRecord] = field(default_factory=list)
+
+
+def load_task_data(config: Config, folder: Path) -> list[TaskData]:
+    """Read and split every source of a run. Raises FinetuneError for an unknown kind, RecordError for bad data."""
+    found: list[TaskData] = []
+    for name, task in config.tasks.items():
+        if task.weight <= 0:
+            continue
+        for source in task.sources:
+            if source.kind not in KINDS:
+                raise FinetuneError(f"task {name!r}: unknown kind {source.kind!r}. Use one of {', '.join(KINDS)}.")
+            if source.path is None and source.kind not in WITHOUT_FILE:
+                raise FinetuneError(f"task {name!r}: kind {source.kind!r} reads a file. Give its path.")
+            try:
+                pairs = KINDS[source.kind](resolve(folder, source.path or "."), config.train.seed)
+            except SafetyError as error:  # the same faults under the dialog's name for them
+                raise RecordError(str(error)) from None
+            train, held = split_by(pairs, lambda pair: pair[0], config.held_out, salt="held out")
+            rng = random.Random(f"{config.train.seed} {name} {source.kind}")
+            rng.shuffle(train)
+            records = [record for _, record in train][: source.limit]
+            found.append(TaskData(name, source, records * source.weight, [record for _, record in held]))
+    return found
+
+
+def resolve(folder: Path, path: str) -> Path:
+    """A path of a recipe: `~` expanded, relative ones from `folder`."""
+    wanted = Path(path).expanduser()
+    return wanted if wanted.is_absolute() else folder / wanted

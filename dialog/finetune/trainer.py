@@ -1,0 +1,237 @@
+"""The training loop, on accelerate: one GPU, many GPUs, or a CPU, with the same result for the same plan.
+
+Boundary: a model with its adapter and a plan of examples in, trained weights and figures out. What the data means,
+what is measured and where adapters go is `run`'s affair.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from dialog.errors import FinetuneError
+from dialog.finetune.checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
+from dialog.finetune.config import TrainSettings
+from dialog.finetune.ewc import EwcPenalty
+from dialog.finetune.examples import Example
+from dialog.finetune.lora import lower_states, trained, upper_only
+from dialog.finetune.losses import JointLoss, collate
+from dialog.finetune.metrics import MetricsLog
+from dialog.finetune.mixing import micro_batches, plan_hash
+
+
+class Progress(NamedTuple):
+    """What a person who waits sees after each step."""
+
+    step: int
+    steps: int
+    loss: float
+    tokens_per_second: float
+    seconds_left: float
+
+
+@dataclass
+class LowerCache:
+    """States of the frozen lower layers, computed once an example.
+
+    An example's states are always computed in the group it first appears in, so that a resumed run, which fills the
+    cache at another time, gets the same bits.
+    """
+
+    first: int
+    homes: dict[int, list[Example]] = field(default_factory=dict)
+    states: dict[int, Tensor] = field(default_factory=dict)
+
+    def enter(self, group: list[Example]) -> None:
+        """Make `group` the home of those of its rows that have none yet."""
+        for row in rows_of(group):
+            self.homes.setdefault(id(row), group)
+
+    def get(self, model: Any, group: Sequence[Example], width: int, pad: int, device: torch.device) -> Tensor:
+        """[rows, width, size], padded with zeros."""
+        rows = rows_of(group)
+        for row in rows:
+            if id(row) not in self.states:
+                home = self.homes[id(row)]
+                batch = collate(home, pad).to(device)
+                found = lower_states(model, batch.ids, batch.mask, self.first).cpu()
+                for i, member in enumerate(rows_of(home)):
+                    self.states.setdefault(id(member), found[i, : len(member.ids)].clone())
+        size = self.states[id(rows[0])].shape[-1]
+        out = torch.zeros(len(rows), width, size)
+        for i, row in enumerate(rows):
+            out[i, : len(row.ids)] = self.states[id(row)]
+        return out.to(device)
+
+
+def rows_of(group: Sequence[Example]) -> list[Example]:
+    """Examples and rivals in the order in which `collate` makes rows of them."""
+    return [row for example in group for row in ((example, example.rival) if example.rival else (example,))]
+
+
+class Trainer:
+    """Trains the parameters of `model` that require gradients, along `plan`."""
+
+    def __init__(
+        self,
+        model: Any,
+        plan: list[list[Example]],
+        settings: TrainSettings,
+        *,
+        folder: Path,
+        pad: int,
+        accelerator: Accelerator,
+        penalty: EwcPenalty | None = None,
+        from_layer: int = 0,
+        evaluate: Callable[[int], dict[str, float]] | None = None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        world = accelerator.num_processes
+        if settings.batch_size < world:
+            raise FinetuneError(f"train.batch_size is {settings.batch_size}, but {world} processes train. Raise it.")
+        self.plan, self.settings, self.folder, self.pad = plan, settings, folder, pad
+        self.accelerator, self.penalty, self.evaluate, self.on_progress = accelerator, penalty, evaluate, on_progress
+        self.model = model
+        self.parameters = trained(model)
+        if settings.gradient_checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            model.enable_input_require_grads()
+        optimizer = torch.optim.AdamW(
+            self.parameters.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        loss: Any = JointLoss(model)
+        self.loss, self.optimizer = accelerator.prepare(loss, optimizer)
+        self.cache: LowerCache | None = None
+        if from_layer:
+            self.cache = LowerCache(from_layer)
+            for batch in plan:
+                for group in self._groups(batch):
+                    self.cache.enter(group)
+
+    def train(self) -> int:
+        """Run the plan from its last checkpoint, or from the start; returns the step it began at.
+
+        Raises FinetuneError where the loss is not a number, memory or disk runs out. The last checkpoint stays.
+        """
+        settings, steps = self.settings, len(self.plan)
+        plan, checkpoints = plan_hash(self.plan), self.folder / "checkpoints"
+        found = latest_checkpoint(checkpoints, plan=plan)
+        start = found.step if found else 0
+        if found:
+            load_checkpoint(found, self.parameters, self.optimizer)
+        log = MetricsLog(self.folder, from_step=start) if self.accelerator.is_main_process else None
+        began, trained_tokens = time.perf_counter(), 0
+        try:
+            if start == 0:
+                self._evaluate(0, log)
+            for step in range(start, steps):
+                figures, tokens = self._step(step)
+                done = step + 1
+                trained_tokens += tokens
+                seconds = time.perf_counter() - began
+                rate = trained_tokens / seconds
+                if log:
+                    log.write(done, **figures, learning_rate=self._rate(step), tokens_per_second=rate)
+                left = seconds / (done - start) * (steps - done)
+                self.on_progress(Progress(done, steps, figures["loss"], rate, left))
+                if done % settings.evaluate_every == 0 or done == steps:
+                    self._evaluate(done, log)
+                if done % settings.save_every == 0 or done == steps:
+                    if self.accelerator.is_main_process:
+                        save_checkpoint(
+                            checkpoints, self.parameters, self.optimizer, step=done, plan=plan, keep=settings.keep
+                        )
+                    self.accelerator.wait_for_everyone()
+        finally:
+            if log:
+                log.close()
+        return start
+
+    def _step(self, step: int) -> tuple[dict[str, float], int]:
+        settings, accelerator = self.settings, self.accelerator
+        torch.manual_seed((settings.seed * 1_000_003 + step) * 64 + accelerator.process_index)  # dropout
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate(step)
+        self.model.train()
+        groups = self._groups(self.plan[step])
+        sums = torch.zeros(4, device=accelerator.device)
+        layers = upper_only(self.model, self.cache.first) if self.cache else nullcontext()
+        with out_of_memory(settings):
+            # The cache runs lower layers itself, so it is read before the model is cut down to the upper ones.
+            for i, group in enumerate(groups):
+                batch = collate(group, self.pad).to(accelerator.device)
+                states = None
+                if self.cache:
+                    width = batch.ids.shape[1]
+                    states = self.cache.get(self.model, group, width, self.pad, accelerator.device)
+                last = i + 1 == len(groups)
+                with layers if self.cache else nullcontext(), nullcontext() if last else accelerator.no_sync(self.loss):
+                    losses = self.loss(batch, states)
+                    accelerator.backward(losses.total * (accelerator.num_processes / settings.batch_size))
+                sums += torch.stack([part.detach().float() for part in losses])
+                layers = upper_only(self.model, self.cache.first) if self.cache else nullcontext()
+            penalty = self.penalty.add_gradients() if self.penalty else None
+            norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), settings.clip)
+        sums = accelerator.reduce(sums, reduction="sum") / settings.batch_size  # type: ignore[operator]
+        names = ["loss", "loss_tokens", "loss_labels", "loss_preferences"]
+        figures: dict[str, float] = dict(zip(names, sums.tolist(), strict=True))
+        figures["gradient_norm"] = float(norm)
+        if penalty is not None:
+            figures["ewc"] = float(penalty)
+        if not all(map(math.isfinite, figures.values())):
+            raise FinetuneError(
+                f"the loss is {figures['loss']} and the gradient's norm {figures['gradient_norm']} at step {step + 1}, "
+                f"so training stopped; the last checkpoint is kept. Lower train.learning_rate (now "
+                f"{settings.learning_rate:g}) or ewc.weight, and check the data."
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return figures, sum(example.length for example in self.plan[step])
+
+    def _groups(self, batch: Sequence[Example]) -> list[list[Example]]:
+        mine = batch[self.accelerator.process_index :: self.accelerator.num_processes]
+        return micro_batches(mine, self.settings.micro_tokens)
+
+    def _rate(self, step: int) -> float:
+        """The learning rate of a step; a function of the step alone, so it needs no saving."""
+        settings, steps = self.settings, len(self.plan)
+        warm = max(1, round(settings.warmup * steps))
+        if step < warm:
+            return settings.learning_rate * (step + 1) / warm
+        share = (step - warm) / max(1, steps - warm)
+        factor = {"constant": 1.0, "linear": 1.0 - share, "cosine": 0.5 * (1 + math.cos(math.pi * share))}
+        return settings.learning_rate * factor[settings.schedule]
+
+    def _evaluate(self, step: int, log: MetricsLog | None) -> None:
+        if self.evaluate and self.accelerator.is_main_process:
+            figures = self.evaluate(step)
+            if log and figures:
+                log.write(step, **figures)
+        self.accelerator.wait_for_everyone()
+
+
+@contextmanager
+def out_of_memory(settings: TrainSettings) -> Iterator[None]:
+    """Say which setting to lower where memory runs out."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        text = str(error)
+        if isinstance(error, RuntimeError) and not any(
+            sign in text for sign in ("out of memory", "can't allocate memory", "not enough memory")
+        ):
+            raise
+        hint = "" if settings.gradient_checkpointing else ", or set train.gradient_checkpointing=true"
+        raise FinetuneError(
+            f"out of memory. Lower train.micro_tokens (now {settings.micro_tokens}) or train.max_tokens "
+            f"(now {settings.max_tokens}){hint}; the last checkpoint is kept."
+        ) from error
