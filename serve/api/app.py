@@ -16,7 +16,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
 from dialog.agent import Agent
-from serve.api import chat, health, models, turns
+from serve.api import chat, conversations, feedback, health, models, moderations, responses, tools, turns
 from serve.api.admission import Admission
 from serve.api.errors import ApiError, add_error_handlers
 from serve.api.limits import Limits
@@ -83,8 +83,8 @@ def create_app(
         generate_unique_id_function=_operation_id,
     )
     app.state.service = service
-    for router in (chat.router, models.router, turns.router, health.router):
-        app.include_router(router)
+    for room in (chat, responses, moderations, models, turns, conversations, feedback, tools, health):
+        app.include_router(room.router)
     add_error_handlers(app)
     app.add_middleware(BodyGuard, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
     if settings.cors_origins:

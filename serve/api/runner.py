@@ -47,6 +47,8 @@ class Ask:
     tools: tuple[str, ...] | None = None
     """Names of our tools that this turn may use; None allows the role's."""
     notes: tuple[str, ...] = ()
+    turn_id: str | None = None
+    """The turn's id, where it had to be named before the turn began."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,7 @@ class Runner:
                 ask.messages, seed=ask.seed, role=role, settings=settings_of(agent, ask), on_event=on_event
             )
             turn = cut(turn, ask.stop, ask.max_tokens, agent.decoder.tokenizer)
-            if ask.notes:
-                turn = turn.model_copy(update={"notes": [*turn.notes, *ask.notes]})
+            turn = turn.model_copy(update={"notes": [*turn.notes, *ask.notes], "id": ask.turn_id or turn.id})
             span.end(turn)
         return turn
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from serve.api.keys import create_key
 from serve.api.protocol import protocol
 from serve.api.storage import Store
 from serve.settings import Settings, load_settings
+
+from .postgres import Postgres, cluster
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SCRIPTED = "tests.serve.api.scripted:agent"
@@ -121,6 +124,27 @@ def settings_for(tmp_path: Path, empty_database: Path) -> Callable[..., Settings
         return load_settings(**{"agent": SCRIPTED, "database": f"sqlite:///{tmp_path / 'serve.db'}", **changes})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL for the session; not in pytest's own folder, which its user may not enter."""
+    with tempfile.TemporaryDirectory(prefix="groundling-pg-") as folder, cluster(Path(folder)) as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def stored(
+    request: pytest.FixtureRequest, settings_for: Callable[..., Settings]
+) -> AsyncIterator[Running]:  # fmt: skip
+    """A running service on each kind of database."""
+    changes = {}
+    if request.param == "postgresql":
+        postgres = request.getfixturevalue("postgres")
+        postgres.wipe()
+        changes["database"] = postgres.url
+    async with running(settings_for(**changes)) as found:
+        yield found
 
 
 @pytest.fixture
