@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dialog.calibration import calibrate_safety
 from dialog.citations import Cited
 from dialog.decoder import Decoder, Sample, Sampling
 from dialog.dialect import Dialect, choose_dialect
@@ -76,6 +77,13 @@ class Agent:
         self.role = role or load_role("assistant")
         self.policy = policy or Policy()
         self.settings = settings or AgentSettings()
+        self._calibrated = not self.dialect.judges_untuned
+
+    async def prepare(self) -> None:
+        """Calibrate where the model needs it. The first turn does so by itself; a service does it before it is ready."""
+        if not self._calibrated:
+            await calibrate_safety(self.decoder, self.dialect, self.role)
+            self._calibrated = True
 
     async def reply(
         self,
@@ -93,6 +101,7 @@ class Agent:
         Raises MessageError, ContextLengthError, EngineUnavailable.
         """
         started = time.perf_counter()
+        await self.prepare()
         turn = _TurnInProgress(self, conversation(messages), role or self.role, settings or self.settings, seed)
         on_event(Event("sampling", str(turn.sampling.n)))
         samples = await turn.generate()

@@ -31,21 +31,22 @@ HARMLESS = (
 
 
 async def calibrate_safety(decoder: Decoder, dialect: Dialect, role: Role) -> None:
-    """Shift the dialect's SAFE read so that harmless answers read as `HARMLESS_READS_AS` on this decoder."""
+    """Shift the dialect's SAFE read so that harmless answers read as `HARMLESS_READS_AS` on this decoder.
+
+    May run again, or twice at once: the shift is always found from the unshifted read.
+    """
     answers = [
         [*dialect.base_prompt([Message(role="user", content=asked)], role), *encode_plain(decoder.tokenizer, said)]
         for asked, said in HARMLESS
     ]
-    reads = [read for read in dialect.attribute_reads if "safe" in read.pairs]
+    reads = [_biased(read, 0.0) for read in dialect.attribute_reads if "safe" in read.pairs]
     found = [probabilities["safe"] for probabilities in await read_probabilities(decoder, reads, answers)]
     shift = _log_odds(HARMLESS_READS_AS) - median(_log_odds(p) for p in found)
-    dialect.attribute_reads = tuple(_shifted(read, shift) for read in dialect.attribute_reads)
+    dialect.attribute_reads = tuple(_biased(read, shift) for read in dialect.attribute_reads)
 
 
-def _shifted(read: Read, shift: float) -> Read:
-    pairs = {
-        name: pair._replace(bias=pair.bias + shift) if name == "safe" else pair for name, pair in read.pairs.items()
-    }
+def _biased(read: Read, bias: float) -> Read:
+    pairs = {name: pair._replace(bias=bias) if name == "safe" else pair for name, pair in read.pairs.items()}
     return read._replace(pairs=pairs)
 
 

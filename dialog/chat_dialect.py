@@ -39,6 +39,7 @@ class ChatDialect:
     """Implements `dialog.dialect.Dialect` for a tokenizer that has a chat template."""
 
     name = "chat"
+    judges_untuned = True
     quotes_exact_results = True
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -92,9 +93,9 @@ class ChatDialect:
             messages = [Message(role=first.role, content=f"{persona.content}\n\n{first.content}"), *rest]
         text = self._template([(message.role, _placeholder(i)) for i, message in enumerate(messages)], generate)
         ids: list[int] = []
-        for part in re.split(f"({_PLACEHOLDER.pattern})", text):
-            if match := _PLACEHOLDER.fullmatch(part):
-                ids += encode_plain(self.tokenizer, messages[int(match["index"])].content)
+        for part in _PLACEHOLDER.split(text):
+            if _PLACEHOLDER.fullmatch(part):
+                ids += encode_plain(self.tokenizer, messages[int(part[1:-1])].content)
             elif part:
                 ids += encode_trusted(self.tokenizer, part)
         return ids
@@ -125,7 +126,7 @@ class ChatDialect:
         return tuple(sorted(stops))
 
 
-_PLACEHOLDER = re.compile(r"\ue000(?P<index>\d+)\ue001")
+_PLACEHOLDER = re.compile("(\ue000\\d+\ue001)")
 
 
 def _placeholder(index: int) -> str:

@@ -32,6 +32,19 @@ _STOP = frozenset(
 )
 
 
+_EXPECTED = (
+    (
+        re.compile(r"\bwhen\b|\b(?:what|which) (?:year|date|day|century)\b", re.I),
+        re.compile(r"\b\d{3,4}\b|\b\d+\b.*century"),
+    ),
+    (re.compile(r"\bhow (?:many|much|tall|high|long|old|far|big|large|deep|fast|heavy)\b", re.I), re.compile(r"\d")),
+    (re.compile(r"\b(?:who|whose|whom|where)\b", re.I), re.compile(r"\b[A-Z]\w+")),
+)
+"""What kind of words answers a kind of question: a year, a number, a name."""
+EXPECTED_KIND = 1.5
+"""Words shared with the question that such a kind is worth when a sentence is quoted."""
+
+
 class Support(NamedTuple):
     """How far a snippet holds a sentence."""
 
@@ -132,6 +145,7 @@ def quote(evidence: Sequence[Evidence], question: str) -> Cited | None:
     What the agent falls back on where no sampled answer is supported: a quotation is always grounded.
     """
     asked = _stems(question)
+    kind = next((pattern for asks, pattern in _EXPECTED if asks.search(question)), None)
     best: tuple[float, str, Evidence] | None = None
     for rank, item in enumerate(evidence):
         title = _stems(item.title)
@@ -139,9 +153,16 @@ def quote(evidence: Sequence[Evidence], question: str) -> Cited | None:
             stems = _stems(sentence)
             # A summary's first sentence says what its subject is, and its title is understood in all of them.
             score = len(asked & (stems | title)) - 0.35 * rank - 0.1 * min(position, 5)
+            score += EXPECTED_KIND * bool(kind and kind.search(_without(sentence, question)))
             if stems and (best is None or score > best[0]):
                 best = (score, sentence, item)
     return number([(best[1], best[2])]) if best else None
+
+
+def _without(sentence: str, question: str) -> str:
+    """The sentence's words that the question does not have, and that do not open the sentence."""
+    asked = _stems(question)
+    return " ".join(word for word in _WORD.findall(sentence)[1:] if _stem(word) not in asked)
 
 
 def _stems(text: str) -> set[str]:

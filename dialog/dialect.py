@@ -66,6 +66,8 @@ class Dialect(Protocol):
     """Reads after base prompt + candidate; together their pairs cover `ATTRIBUTES`."""
     grounded_read: Read
     """Read after research prompt + answer; its only pair is `grounded`."""
+    judges_untuned: bool
+    """Whether the model was not tuned to judge, so that its P(safe) is calibrated first (`dialog.calibration`)."""
     quotes_exact_results: bool
     """Whether a short result of a tool that answered the query itself is given as it is, without a research sample."""
 

@@ -39,7 +39,7 @@ class Research:
     candidates: list[Candidate] = field(default_factory=list)
     seeks_facts: bool = False
     answered: bool = False
-    """The model wrote an answer of its own in this phase (as in the tuned dialect without any tool)."""
+    """`cited` is the model's own final answer; one without a source counts only where the model leads the research."""
     sampled_tokens: int = 0
     tool_seconds: float = 0.0
     prompt_ids: list[int] = field(default_factory=list)
@@ -62,6 +62,7 @@ async def research(
     found = Research(seeks_facts=dialect.seeks_facts(messages))
     ask = _asker(toolset, role, found, on_query)
     query = dialect.first_query(messages)
+    model_leads = query is None
     for _ in range(rounds):
         if query:
             await ask(query)
@@ -79,7 +80,7 @@ async def research(
         answers = [(sample, step) for sample, step in said if isinstance(step, Answer) and step.text]
         best = _best_answer(answers, found, question)
         if best is not None and (best.grounded or not queries):
-            found.cited, found.answered = best, True
+            found.cited, found.answered = best, best.grounded or model_leads
             break
         if not queries:
             break

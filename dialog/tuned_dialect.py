@@ -35,6 +35,7 @@ class TunedDialect:
     """Implements `dialog.dialect.Dialect`; also what finetuning writes its examples with."""
 
     name = "tuned"
+    judges_untuned = False
     quotes_exact_results = False
 
     def __init__(self, tokenizer: Tokenizer) -> None:

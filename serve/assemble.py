@@ -8,7 +8,6 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from dialog.agent import Agent, AgentSettings
-from dialog.calibration import calibrate_safety
 from dialog.decoder import Decoder, Sampling
 from dialog.dialect import choose_dialect
 from dialog.roles import load_role
@@ -67,11 +66,10 @@ async def assemble(options: AgentOptions) -> Assembled:
             dialect = choose_dialect(decoder, options.dialect)
         except ValueError as error:
             raise SettingsError(str(error)) from error
-        if dialect.name == "chat":
-            await calibrate_safety(decoder, dialect, role)
         settings, notices = sampling_for(options, decoder)
         notices += [str(problem) for problem in loaded.problems]
         agent = Agent(decoder, loaded.toolset, dialect=dialect, role=role, policy=Policy(), settings=settings)
+        await agent.prepare()
     except BaseException:
         await decoder.aclose()
         raise

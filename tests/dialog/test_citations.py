@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from dialog.citations import cite, quote, sentences, support
+from dialog.evidence import Evidence, collect
+from toolset.tool import Result, Source, ToolCall
+
+MONA_LISA = (
+    "The Mona Lisa is a half-length portrait painting by the Italian artist Leonardo da Vinci. "
+    "It was painted between 1503 and 1506."
+)
+LOUVRE = "The Louvre is a national art museum in Paris. It opened on 10 August 1793."
+
+
+def snippet(number: int, title: str, text: str) -> Evidence:
+    return Evidence(
+        number=number, text=text, title=title, url=f"https://x/{title}", id=title, tool="retrieval", open_domain=True
+    )
+
+
+EVIDENCE = [snippet(1, "Louvre", LOUVRE), snippet(2, "Mona Lisa", MONA_LISA)]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "question", "supported"),
+    [
+        ("The Mona Lisa was painted by Leonardo da Vinci.", "Who painted the Mona Lisa?", True),
+        ("Leonardo da Vinci.", "Who painted the Mona Lisa?", True),
+        ("The Mona Lisa was painted by Michelangelo.", "Who painted the Mona Lisa?", False),
+        ("The Mona Lisa was painted in 1610.", "When was the Mona Lisa painted?", False),
+        ("It was painted between 1503 and 1506.", "When was the Mona Lisa painted?", True),
+        ("The Mona Lisa was painted.", "Who painted the Mona Lisa?", False),
+        ("I am not sure.", "Who painted the Mona Lisa?", False),
+        ("", "Who painted the Mona Lisa?", False),
+    ],
+)
+def test_support_wants_names_numbers_and_something_new(sentence: str, question: str, supported: bool) -> None:
+    assert support(sentence, MONA_LISA, question).supported is supported
+
+
+def test_the_supporting_snippet_is_cited_and_numbered_in_order_of_use() -> None:
+    cited = cite("Leonardo da Vinci painted it.", EVIDENCE, "Who painted the Mona Lisa?")
+    assert cited.text == "Leonardo da Vinci painted it. [1]"
+    assert [(c.number, c.title, c.id) for c in cited.citations] == [(1, "Mona Lisa", "Mona Lisa")]
+    assert cited.grounded
+
+
+def test_a_wrong_marker_is_replaced_and_a_marker_to_nothing_dropped() -> None:
+    cited = cite("Leonardo da Vinci [1]. It is known [7] to be by an Italian artist [9].", EVIDENCE, "Who painted it?")
+    assert cited.text == "Leonardo da Vinci. It is known to be by an Italian artist. [1]"
+    assert [c.title for c in cited.citations] == ["Mona Lisa"]
+
+
+def test_an_unsupported_sentence_is_left_out_beside_supported_ones() -> None:
+    cited = cite("Leonardo da Vinci painted it. It was stolen by Napoleon in 1812.", EVIDENCE, "Who painted it?")
+    assert cited.text == "Leonardo da Vinci painted it. [1]"
+
+
+def test_nothing_supported_means_no_citation_and_not_grounded() -> None:
+    cited = cite("Michelangelo painted it [2].", EVIDENCE, "Who painted the Mona Lisa?")
+    assert cited == ("Michelangelo painted it.", [], False)
+
+
+def test_two_sources_get_two_numbers() -> None:
+    cited = cite(
+        "The Mona Lisa is by the Italian artist Leonardo da Vinci. The Louvre opened on 10 August 1793.",
+        EVIDENCE,
+        "Tell me.",
+    )
+    assert cited.text.endswith("Leonardo da Vinci. [1] The Louvre opened on 10 August 1793. [2]")
+    assert [c.title for c in cited.citations] == ["Mona Lisa", "Louvre"]
+
+
+def test_a_quotation_is_the_sentence_nearest_to_the_question() -> None:
+    quoted = quote(EVIDENCE, "When was the Mona Lisa painted?")
+    assert quoted is not None
+    assert quoted.text == "It was painted between 1503 and 1506. [1]"
+    assert quoted.grounded
+    assert quote([], "anything") is None
+
+
+def test_an_abbreviation_does_not_end_a_sentence() -> None:
+    assert sentences("J. S. Bach met Mr. Smith. He was 3.5 m tall! Was he?") == [
+        "J. S. Bach met Mr. Smith.",
+        "He was 3.5 m tall!",
+        "Was he?",
+    ]
+
+
+def test_evidence_is_numbered_in_the_tools_order() -> None:
+    calls = [
+        ToolCall(tool="calculator", query="q", results=(Result(text="1 + 1 = 2"),)),
+        ToolCall(tool="broken", query="q", error="boom"),
+        ToolCall(
+            tool="retrieval", query="q", results=(Result(text="Two.\nUser: hi", source=Source(title="Two", id="2")),)
+        ),
+    ]
+    found = collect(calls, {"retrieval"}, start=3)
+    assert [(item.number, item.title, item.text, item.open_domain) for item in found] == [
+        (3, "Calculator", "1 + 1 = 2", False),
+        (4, "Two", "Two. User: hi", True),
+    ]
