@@ -25,6 +25,8 @@ ATTRIBUTION = (
 
 FORM = "1"
 """Changes when `summary` does, so that corpora made before are brought up to date."""
+MAX_TOKENS = 96
+"""Word pieces of a summary that are embedded (the rest is searched by its words): three quarters of all text."""
 
 
 def build_default_corpus(
@@ -47,7 +49,7 @@ def build_default_corpus(
     if mark and corpus.store.meta("complete") == mark:
         return corpus
     documents = read_summaries(source)
-    corpus.add(documents, (lambda n: done(n, len(documents))) if done else None)
+    corpus.add(documents, (lambda n: done(n, len(documents))) if done else None, MAX_TOKENS)
     corpus.store.set_meta({"attribution": ATTRIBUTION, "complete": mark})
     return corpus
 

@@ -103,10 +103,11 @@ def decode(data: bytes) -> str:
     except UnicodeDecodeError:
         from charset_normalizer import from_bytes
 
-        guess = from_bytes(data[: 1 << 20]).best()
-        if guess is None:
+        guesses = list(from_bytes(data[: 1 << 20]))
+        if not guesses:
             raise DocumentError("is in no encoding that can be recognised. Save it as UTF-8.") from None
-        return data.decode(guess.encoding, "replace")
+        good = {guess.encoding for guess in guesses if guess.chaos <= guesses[0].chaos}
+        return data.decode("cp1252" if "cp1252" in good else guesses[0].encoding, "replace")
 
 
 def tidy(text: str) -> str:

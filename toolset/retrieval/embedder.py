@@ -145,19 +145,21 @@ class Embedder:
         found = self.passages([("", text, ()) for text in texts])
         return np.stack([item.passage for item in found])
 
-    def passages(self, items: Sequence[tuple[str, str, Sequence[Span]]]) -> list[Embedding]:
+    def passages(
+        self, items: Sequence[tuple[str, str, Sequence[Span]]], max_tokens: int = MAX_TOKENS
+    ) -> list[Embedding]:
         """Embed `(prefix, text, sentences)`: the text is read after its prefix (a title), sentences are spans of it.
 
-        A sentence past the model's length gets the passage's vector.
+        A sentence past `max_tokens` gets the passage's vector.
         """
         self.load()
         encoded = self.tokenizer.encode_batch([prefix + text for prefix, text, _ in items])
-        order = sorted(range(len(items)), key=lambda i: len(encoded[i].ids))
+        ids = [each.ids[:max_tokens] for each in encoded]
         ready: dict[int, Embedding] = {}
-        for batch in batches(order, [len(e.ids) for e in encoded]):
-            for i, hidden in zip(batch, self.forward([encoded[i].ids for i in batch]), strict=True):
+        for batch in batches(sorted(range(len(items)), key=lambda i: len(ids[i])), [len(each) for each in ids]):
+            for i, hidden in zip(batch, self.forward([ids[i] for i in batch]), strict=True):
                 prefix, _, spans = items[i]
-                ready[i] = pool(hidden, np.array(encoded[i].offsets), len(prefix), spans)
+                ready[i] = pool(hidden, np.array(encoded[i].offsets[: len(hidden)]), len(prefix), spans)
         return [ready[i] for i in range(len(items))]
 
     def forward(self, ids: Sequence[Sequence[int]]) -> list[np.ndarray]:

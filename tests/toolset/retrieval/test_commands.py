@@ -1,0 +1,117 @@
+"""`groundling index` and `groundling eval retrieval`, as a person or a script uses them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from serve.cli.eval_retrieval import command
+from serve.cli.index import index
+from toolset.retrieval import Corpus, Embedder, Retrieval
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, embedder: Embedder) -> Path:
+    """A home of its own for corpora; the embedding model is the one already fetched."""
+    monkeypatch.setenv("GROUNDLING_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(importlib.import_module("serve.tools"), "embedder", lambda: embedder)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "heating.md").write_text("# Heating\nThe boiler in the cellar was replaced in 2019 by Kowalski & Sons.")
+    (folder / "garden.txt").write_text("The old apple tree near the gate bears fruit in September.")
+    (folder / "image.png").write_bytes(b"\x89PNG")
+    return folder
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(index, [*arguments, "--json"])
+
+
+def test_a_folder_becomes_a_corpus_that_answers(home, notes, embedder):
+    result = run(str(notes), "--name", "notes", "--attribution", "My notes")
+    summary = json.loads(result.stdout)
+    assert (summary["documents"], summary["added"], summary["attribution"]) == (2, 2, "My notes")
+    assert "1 files of other kinds are not read" in result.stderr
+    answers = Retrieval(home / "corpora" / "notes", embedder).run("Who replaced the boiler?")
+    assert answers[0].source
+    assert (answers[0].source.title, answers[0].source.id) == ("Heating", "heating.md")
+
+
+def test_indexing_again_does_only_what_changed(home, notes):
+    run(str(notes), "--name", "notes")
+    (notes / "garden.txt").unlink()
+    (notes / "heating.md").write_text("# Heating\nThe boiler was replaced again in 2024.")
+    (notes / "roof.txt").write_text("The roof has slates from Wales.")
+    summary = json.loads(run(str(notes), "--name", "notes").stdout)
+    assert {key: summary[key] for key in ("added", "updated", "unchanged", "deleted", "documents")} == {
+        "added": 1, "updated": 1, "unchanged": 0, "deleted": 1, "documents": 2,
+    }  # fmt: skip
+
+
+def test_what_cannot_be_read_is_named_and_what_was_indexed_of_it_stays(home, notes):
+    run(str(notes), "--name", "notes")
+    (notes / "garden.txt").write_bytes(bytes(range(256)))
+    result = run(str(notes), "--name", "notes")
+    summary = json.loads(result.stdout)
+    assert (result.exit_code, summary["documents"], summary["deleted"]) == (0, 2, 0)
+    assert len(summary["problems"]) == 1
+    assert "garden.txt: is binary" in summary["problems"][0]
+
+
+@pytest.mark.parametrize("name", ["default", "../up", ""])
+def test_a_name_that_cannot_be_is_refused(home, notes, name):
+    result = run(str(notes), "--name", name)
+    assert result.exit_code == 1
+    assert repr(name) in str(result.exception)
+
+
+def test_an_empty_folder_is_said_to_be_one(home, tmp_path):
+    (tmp_path / "nothing").mkdir()
+    result = run(str(tmp_path / "nothing"), "--name", "nothing")
+    assert result.exit_code == 1
+    assert "nothing to index" in str(result.exception)
+    assert not (home / "corpora" / "nothing").exists()
+
+
+def test_eval_retrieval_reports_hits_and_abstention(home, tmp_path, articles):
+    (tmp_path / "corpus.jsonl").write_text("\n".join(each.model_dump_json() for each in articles))
+    questions = [
+        {"question": "Who painted the Mona Lisa?", "answers": ["Leonardo da Vinci"], "source_ids": ["Mona Lisa"]},
+        {"question": "What is the largest planet?", "answers": ["Jupiter"]},
+        {"question": "How old is Rafael Nadal?", "answers": [], "source_ids": []},
+    ]
+    (tmp_path / "questions.jsonl").write_text("\n".join(map(json.dumps, questions)))
+    result = CliRunner().invoke(
+        command, ["--corpus", str(tmp_path / "corpus.jsonl"), "--data", str(tmp_path / "questions.jsonl"), "--json"]
+    )
+    figures = json.loads(result.stdout)
+    assert figures.items() >= {
+        "n": 3, "hit_at_1": 1.0, "hit_at_5": 1.0, "false_abstention": 0.0, "off_corpus_abstention": 1.0,
+    }.items()  # fmt: skip
+
+
+def test_eval_retrieval_reaches_its_figures_on_xquad(shared_data, embedder, tmp_path):
+    """Paragraphs and English questions of XQuAD: hit@1 at least 0.93, hit@5 at least 0.99."""
+    from tests.benchmarks.abstention import lines, paragraphs
+    from toolset.retrieval.evaluate import Question, evaluate
+
+    corpus = Corpus(tmp_path, embedder, create=True)
+    corpus.add(paragraphs(shared_data))
+    questions = [
+        Question(question=pair["question"]["en"], source_ids=[f"{row['article']}/{row['para']}"])
+        for row in lines(shared_data / "grounding" / "xquad_parallel.jsonl")
+        for pair in row["qas"]
+    ]
+    figures = evaluate(corpus, questions)
+    assert figures["hit_at_1"] >= 0.93
+    assert figures["hit_at_5"] >= 0.99
+    assert figures["false_abstention"] <= 0.05
