@@ -10,6 +10,7 @@
     timeout = 2.0                     # seconds, instead of the tool's own
     max_chars = 2000
     settings = { city = "Oslo" }      # what the plugin's class or function is called with
+    process = true                    # in a process of its own, which is ended when it takes too long
 
     [mcp.papers]                      # an MCP server that is started with its toolset ...
     command = "paper-server"
@@ -43,6 +44,7 @@ class ToolEntry(BaseModel):
     timeout: float | None = Field(default=None, gt=0, description="Time budget of a call, in seconds.")
     max_chars: int | None = Field(default=None, ge=1, description="Output budget of a call, in characters.")
     settings: dict[str, Any] = {}
+    process: bool = Field(default=False, description="Run a plugin in a process of its own, which can be ended.")
 
 
 class McpServer(BaseModel):

@@ -147,8 +147,14 @@ def _add_plugin(collected: _Collected, config: ToolsConfig, entry_point: importl
         return
     origin = f"{package} {version}".strip()
     with _problems_of(collected, f"plugin {entry_point.name} ({origin})"):
-        with contextlib.redirect_stdout(sys.stderr):  # standard output may carry a command's JSON
-            made = load_object(entry_point.load(), config.entry(entry_point.name).settings)
+        entry = config.entry(entry_point.name)
+        if entry.process:
+            from toolset.process import load_in_process
+
+            made = load_in_process(entry_point.value, entry.settings, entry.timeout)
+        else:
+            with contextlib.redirect_stdout(sys.stderr):  # standard output may carry a command's JSON
+                made = load_object(entry_point.load(), entry.settings)
         for tool in made:
             _add(collected, config, tool, origin)
 
@@ -176,6 +182,10 @@ def _add(collected: _Collected, config: ToolsConfig, tool: Tool, origin: str) ->
         entry = config.entry(tool.name)
         if not entry.enabled:
             return
+        if entry.process and origin == BUILT_IN:
+            raise PluginError(
+                f"{tool.name!r} is built in. Only plugins run in processes of their own: remove `process`."
+            )
         if tool.name in collected.tools:
             raise PluginError(
                 f"another tool is named {tool.name!r} ({collected.origins[tool.name]}); that one is kept. "
