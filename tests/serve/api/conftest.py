@@ -179,20 +179,21 @@ def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
 
     def start(*arguments: str, **environment: str) -> Command:
         log = tmp_path / f"serve{len(started)}.log"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "serve.cli.main", "serve", "--port", "0", "--json", *arguments],
-            cwd=REPOSITORY,
-            env={
-                **os.environ,
-                "GROUNDLING_DATABASE": f"sqlite:///{tmp_path / 'command.db'}",
-                "GROUNDLING_AGENT": SCRIPTED,
-                "PYTHONPATH": str(REPOSITORY),
-                **environment,
-            },
-            stdout=subprocess.PIPE,
-            stderr=log.open("w"),
-            text=True,
-        )
+        with log.open("w") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "serve.cli.main", "serve", "--port", "0", "--json", *arguments],
+                cwd=REPOSITORY,
+                env={
+                    **os.environ,
+                    "GROUNDLING_DATABASE": f"sqlite:///{tmp_path / 'command.db'}",
+                    "GROUNDLING_AGENT": SCRIPTED,
+                    "PYTHONPATH": str(REPOSITORY),
+                    **environment,
+                },
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         started.append(process)
         assert process.stdout is not None
         line = process.stdout.readline()

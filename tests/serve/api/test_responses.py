@@ -1,0 +1,152 @@
+"""POST /v1/responses and /v1/moderations through the official client."""
+
+from __future__ import annotations
+
+import asyncio
+
+import openai
+import pytest
+from langchain_openai import ChatOpenAI
+
+from .conftest import Running
+
+
+async def test_a_response_has_text_and_flat_citations(service: Running):
+    async with service.openai() as client:
+        made = await client.responses.create(model="groundling", input="Where does the Vistula flow?")
+        again = await client.responses.retrieve(made.id)
+    assert made.status == "completed"
+    assert made.output_text == "The Vistula is the longest river of Poland. [1]"
+    assert made.output[0].type == "message"
+    part = made.output[0].content[0]
+    assert part.type == "output_text"
+    [annotation] = part.annotations
+    assert annotation.type == "url_citation"
+    assert part.text[annotation.start_index : annotation.end_index] == "[1]"
+    assert annotation.title == "Vistula"
+    assert again.output_text == made.output_text
+    assert made.usage is not None
+    assert made.usage.total_tokens == made.usage.input_tokens + made.usage.output_tokens
+
+
+async def test_events_are_typed_numbered_and_add_up(service: Running):
+    async with service.openai() as client:
+        events = [
+            event
+            async for event in await client.responses.create(
+                model="groundling", input="Where does the Vistula flow?", stream=True
+            )
+        ]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    kinds = [event.type for event in events]
+    assert kinds[:4] == [
+        "response.created", "response.in_progress", "response.output_item.added", "response.content_part.added"
+    ]  # fmt: skip
+    assert kinds[-5:] == [
+        "response.output_text.annotation.added", "response.output_text.done", "response.content_part.done",
+        "response.output_item.done", "response.completed",
+    ]  # fmt: skip
+    final = events[-1].response  # type: ignore[union-attr]
+    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == final.output_text
+    assert events[0].response.id == final.id  # type: ignore[union-attr]
+
+
+async def test_the_clients_own_accumulator_takes_the_events(service: Running):
+    async with service.openai() as client, client.responses.stream(model="groundling", input="say hello you") as stream:
+        async for _ in stream:
+            pass
+        final = await stream.get_final_response()
+    assert final.output_text == "hello you"
+
+
+async def test_what_the_filter_blocks_is_incomplete_with_a_refusal(service: Running):
+    async with service.openai() as client:
+        made = await client.responses.create(model="groundling", input="unsafe things")
+        events = [
+            event async for event in await client.responses.create(model="groundling", input="unsafe", stream=True)
+        ]
+    assert made.status == "incomplete"
+    assert made.incomplete_details is not None
+    assert made.incomplete_details.reason == "content_filter"
+    assert made.output[0].content[0].type == "refusal"  # type: ignore[union-attr]
+    assert events[-1].type == "response.incomplete"
+    assert "response.refusal.done" in [event.type for event in events]
+
+
+async def test_a_response_goes_on_from_a_previous_one(service: Running):
+    async with service.openai() as client:
+        first = await client.responses.create(model="groundling", input="say one", instructions="Be brief.")
+        second = await client.responses.create(model="groundling", input="say two", previous_response_id=first.id)
+        turn_id = second.model_extra["groundling"]["turn_id"]  # type: ignore[index]
+        async with service.client() as plain:
+            turn = (await plain.get(f"/v1/turns/{turn_id}")).json()
+        await client.responses.delete(first.id)
+        with pytest.raises(openai.NotFoundError):
+            await client.responses.retrieve(first.id)
+    assert [m["content"] for m in turn["messages"]] == ["say one", "one", "say two"]
+
+
+async def test_a_conversation_can_be_gone_on_with_by_responses(service: Running):
+    async with service.openai() as client:
+        conversation = await client.conversations.create()
+        for word in ("one", "two"):
+            await client.responses.create(model="groundling", input=f"say {word}", conversation=conversation.id)
+    async with service.client() as plain:
+        whole = (await plain.get(f"/v1/conversations/{conversation.id}")).json()
+    assert [turn["reply"] for turn in whole["turns"]] == ["one", "two"]
+
+
+async def test_a_failure_in_mid_stream_is_an_error_event(service: Running, monkeypatch: pytest.MonkeyPatch):
+    async def score(*given):
+        await asyncio.sleep(0.4)
+        raise ValueError("a secret of the inside")
+
+    monkeypatch.setattr(service.agent.decoder, "score", score)
+    async with service.openai() as client:
+        events = [event async for event in await client.responses.create(model="groundling", input="hi", stream=True)]
+    assert [event.type for event in events[-2:]] == ["error", "response.failed"]
+    assert "secret" not in events[-2].message  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"input": []}, "input"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),
+        ({"input": [{"type": "message", "role": "robot", "content": "x"}]}, "input[0].role"),
+        ({"background": True}, "background"),
+        ({"text": {"format": {"type": "json_object"}}}, "text.format"),
+        ({"conversation": "conv_x"}, "conversation"),
+        ({"previous_response_id": "resp_x"}, "response_id"),
+        ({"tool_choice": "required"}, "tool_choice"),
+    ],
+)
+async def test_what_cannot_be_used_is_named(service: Running, changes: dict, param: str):
+    async with service.openai() as client:
+        with pytest.raises(openai.APIStatusError) as caught:
+            await client.responses.create(**{"model": "groundling", "input": "hi", **changes})
+    assert caught.value.param == param
+    assert caught.value.status_code in (400, 404)
+
+
+async def test_langchain_can_use_responses(service: Running):
+    model = ChatOpenAI(
+        base_url=f"{service.url}/v1", api_key=service.key, model="groundling", use_responses_api=True, max_retries=0
+    )  # type: ignore[arg-type]
+    whole = await model.ainvoke("Where does the Vistula flow?")
+    parts = [part async for part in model.astream("Where does the Vistula flow?")]
+    assert whole.text == "The Vistula is the longest river of Poland. [1]"
+    assert "".join(part.text for part in parts) == whole.text
+
+
+async def test_moderations_flag_what_the_safe_discriminator_rejects(service: Running):
+    async with service.openai() as client:
+        made = await client.moderations.create(input=["A kind word.", "UNSAFE words"])
+        one = await client.moderations.create(input=[{"type": "text", "text": "fine"}], model="omni-moderation-latest")
+        for bad in ("", [], [{"type": "image_url", "image_url": {"url": "data:"}}], ["x"] * 33):
+            with pytest.raises(openai.BadRequestError):
+                await client.moderations.create(input=bad)  # type: ignore[arg-type]
+    assert [result.flagged for result in made.results] == [False, True]
+    assert made.results[1].category_scores.model_extra["unsafe"] > 0.8  # type: ignore[index]
+    assert made.results[1].category_applied_input_types.violence == []
+    assert not one.results[0].flagged
