@@ -13,7 +13,7 @@ from datetime import date, datetime
 from toolset.calculator import currency, dates, percentages, phrases, units, zones
 from toolset.calculator.bounds import MAX_CHARS
 from toolset.calculator.errors import NotMine
-from toolset.calculator.openings import looks_otherwise, strip_question
+from toolset.calculator.openings import exclaims, looks_otherwise, strip_question
 from toolset.calculator.value import calculate, check_equation
 from toolset.tool import Result, Tool
 
@@ -37,8 +37,8 @@ class Calculator(Tool):
         """One result, or an empty list for a query that is not wholly understood or is past the bounds."""
         if not query or len(query) > MAX_CHARS or not query.isprintable():
             return []
-        text, commanded = strip_question(query)
-        if not text or (looks_otherwise(text) and not commanded):
+        text, asked, commanded = strip_question(query)
+        if not text or (looks_otherwise(text) and not commanded) or exclaims(text, asked=asked or commanded):
             return []
         forms: tuple[Callable[[str], str | Result | None], ...] = (
             percentages.answer,
