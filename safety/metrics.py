@@ -6,7 +6,7 @@ in, figures out; ranking metrics are scikit-learn's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from safety.errors import MetricError
+from safety.split import fraction_of
 
 Metric = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
 
@@ -175,3 +176,26 @@ def safety_figures(
         unsafe=int(y.sum()),
         intervals=spans,
     )
+
+
+def two_fold(unsafe: ArrayLike, p_safe: ArrayLike, keys: Sequence[str], *, resamples: int = 500) -> SafetyFigures:
+    """Safety figures where no threshold is known: each half of the keys is judged with the other half's threshold.
+
+    Calibrating and measuring on the same rows would flatter the rates. The threshold given is that of all rows.
+    Raises MetricError.
+    """
+    y, s = both_classes(unsafe, p_safe)
+    left = np.array([fraction_of(key, "calibration") < 0.5 for key in keys])
+    everywhere = calibrate(y, s)
+    margins = np.empty_like(s)
+    for half in (left, ~left):
+        if not half.any():
+            continue
+        other = ~half
+        split = len(set(y[other].tolist())) == 2
+        margins[half] = s[half] - (calibrate(y[other], s[other]) if split else everywhere)
+    rates = safety_figures(y, margins, 0.0, resamples=resamples)  # only its rates at the threshold are used
+    ranking = safety_figures(y, s, everywhere, resamples=resamples)
+    at = {name: getattr(rates, name) for name in ("f1", "recall", "false_positive_rate")}
+    spans = {name: (rates if name in at else ranking).intervals[name] for name in ranking.intervals}
+    return ranking.model_copy(update={**at, "intervals": spans})

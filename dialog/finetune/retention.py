@@ -76,7 +76,7 @@ def general_text(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
     return learn, measure
 
 
-def windows(tokenizer: Tokenizer, texts: Sequence[str], tokens: int, window: int = WINDOW) -> list[list[int]]:
+def stretches(tokenizer: Tokenizer, texts: Sequence[str], tokens: int, window: int = WINDOW) -> list[list[int]]:
     """Texts as stretches of at most `window` ids, about `tokens` in all, drawn evenly from the whole list."""
     found: list[list[int]] = []
     total = 0
@@ -96,7 +96,7 @@ def windows(tokenizer: Tokenizer, texts: Sequence[str], tokens: int, window: int
 
 
 @torch.no_grad()
-def perplexity(model: Any, stretches: Sequence[Sequence[int]], *, batch_tokens: int = 2048) -> Perplexity:
+def perplexity(model: Any, pieces: Sequence[Sequence[int]], *, batch_tokens: int = 2048) -> Perplexity:
     """Perplexity of a causal language model over stretches of token ids, each on its own."""
     from dialog.finetune.fisher import batches_by_length
 
@@ -104,7 +104,7 @@ def perplexity(model: Any, stretches: Sequence[Sequence[int]], *, batch_tokens: 
     model.eval()
     total, count = 0.0, 0
     try:
-        for batch in batches_by_length(stretches, batch_tokens):
+        for batch in batches_by_length(pieces, batch_tokens):
             width = max(len(ids) for ids in batch)
             ids = torch.zeros(len(batch), width, dtype=torch.long)
             targets = torch.full((len(batch), width), -100)

@@ -26,7 +26,7 @@ from dialog.finetune.metrics import draw_curves
 from dialog.finetune.mixing import plan_steps
 from dialog.finetune.reading import held_out_figures
 from dialog.finetune.records import Generation, Groundedness, Judged, PlainText, TrainingRecord
-from dialog.finetune.retention import general_text, perplexity, windows
+from dialog.finetune.retention import general_text, perplexity, stretches
 from dialog.finetune.saving import write_whole
 from dialog.finetune.sources import TaskData, load_task_data, resolve
 from dialog.finetune.trainer import Progress, Trainer
@@ -97,8 +97,8 @@ def run(
         watch.stage(f"{skipped} records longer than train.max_tokens={settings.max_tokens} are left out")
     plan = plan_steps(tasks, weights, steps=settings.steps, batch_size=settings.batch_size, seed=settings.seed)
 
-    stretches = windows(tokenizer, measure, config.retention.tokens)
-    before = perplexity(model, stretches)
+    measured = stretches(tokenizer, measure, config.retention.tokens)
+    before = perplexity(model, measured)
     fisher = None
     if config.method == "ewc" and config.ewc.weight > 0:
         fisher = fisher_of(config, base, model, tokenizer, learn, data_folder, runs, watch, accelerator)
@@ -107,7 +107,7 @@ def run(
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
 
     def evaluate(step: int) -> dict[str, float]:
-        now = perplexity(adapted, stretches).perplexity
+        now = perplexity(adapted, measured).perplexity
         return {"perplexity": now, "retention_ratio": now / before.perplexity}
 
     trainer = Trainer(
@@ -129,7 +129,7 @@ def run(
     if accelerator.is_main_process:
         watch.stage("measuring")
         adapted.eval()
-        after = perplexity(adapted, stretches)
+        after = perplexity(adapted, measured)
         sets = judged_sets(data, writer)
         figures, threshold, grounded = held_out_figures(
             adapted, writer, sets, pad=pad, max_false_positive_rate=config.max_false_positive_rate
@@ -246,7 +246,7 @@ def fisher_of(
     path = runs / "fisher.safetensors"
     if not path.is_file() and accelerator.is_main_process:
         names = target_names(model, config.lora)
-        samples = windows(tokenizer, learn, settings.samples * settings.sample_tokens, settings.sample_tokens)
+        samples = stretches(tokenizer, learn, settings.samples * settings.sample_tokens, settings.sample_tokens)
         samples = [sample for sample in samples if len(sample) >= 8][: settings.samples]
         watch.stage(f"Fisher information of {len(names)} layers from {len(samples)} samples")
         values = fisher_information(

@@ -1,0 +1,161 @@
+"""What the `groundling eval` commands share: options, opening a judge, reading probabilities, saving results."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from dialog.decoder import Decoder
+    from dialog.dialect import Dialect, Read
+    from dialog.roles import Role
+    from safety.records import ContextTurn
+
+T = TypeVar("T")
+BATCH = 16
+"""Prompts of one `score` call."""
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--data, --limit, --json, --save and what chooses the model."""
+    for option in reversed(
+        [
+            click.option("--data", required=True, type=click.Path(path_type=Path), help="JSONL file."),
+            click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N records."),
+            click.option("--model", metavar="M", help="A model's name, folder or Hugging Face id."),
+            click.option("--adapter", metavar="A", help="A LoRA adapter's name or folder, or none."),
+            click.option("--engine", metavar="E", help="transformers (default), vllm, or a server's URL."),
+            click.option("--dialect", type=click.Choice(["chat", "tuned"]), help="What fits the model, left out."),
+            click.option("--device", metavar="D", help="auto (default), cpu, cuda …"),
+            click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+            click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Keep the result here."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def chosen(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+@dataclass
+class Judge:
+    """A decoder with the dialect and role that its discriminators are read in."""
+
+    decoder: Decoder
+    dialect: Dialect
+    role: Role
+
+    async def attributes(
+        self, items: Sequence[tuple[Sequence[ContextTurn], str]], wanted: Sequence[str], done: Callable[[float], None]
+    ) -> list[dict[str, float]]:
+        """P(attribute) of each (context, reply), for `wanted` attributes."""
+        from dialog.tokens import encode_plain
+
+        reads = [read for read in self.dialect.attribute_reads if set(read.pairs) & set(wanted)]
+        answers = []
+        for context, reply in items:
+            answer = encode_plain(self.decoder.tokenizer, f" {reply}" if self.dialect.name == "tuned" else reply)
+            prompt = self.fit(context, len(answer) + max(len(read.suffix) for read in reads) + 1)
+            answers.append([*prompt, *answer])
+        return await self.read(reads, answers, done)
+
+    async def read(
+        self, reads: Sequence[Read], answers: Sequence[Sequence[int]], done: Callable[[float], None]
+    ) -> list[dict[str, float]]:
+        """`dialog.judge.read_probabilities` in batches of similar length, in the answers' order."""
+        from dialog.judge import read_probabilities
+
+        order = sorted(range(len(answers)), key=lambda i: len(answers[i]))
+        found: list[dict[str, float]] = [{} for _ in answers]
+        for start in range(0, len(order), BATCH):
+            part = order[start : start + BATCH]
+            values = await read_probabilities(self.decoder, reads, [answers[i] for i in part])
+            for i, value in zip(part, values, strict=True):
+                found[i] = value
+            done(start + len(part))
+        return found
+
+    def fit(self, context: Sequence[ContextTurn], reserve: int) -> list[int]:
+        """The base prompt of the newest turns that fit the model with `reserve` tokens to come."""
+        from dialog.finetune.examples import NO_CONTEXT
+        from dialog.messages import Message
+
+        kept = [Message(role=turn.role, content=turn.content) for turn in context] or [
+            Message(role="user", content=NO_CONTEXT)
+        ]
+        room = self.decoder.info.context_length - reserve
+        while len(ids := self.dialect.base_prompt(kept, self.role)) > room and len(kept) > 1:
+            kept = kept[1:]
+        return ids[-max(1, room) :]
+
+
+def with_judge(options: dict[str, Any], work: Callable[[Judge], Awaitable[T]]) -> T:
+    """Open the judge that the options choose, do the work, close it."""
+
+    async def main() -> T:
+        from dialog.dialect import choose_dialect
+        from dialog.roles import load_role
+        from serve.assemble import AgentOptions, open_named_decoder
+
+        chosen_options = AgentOptions(**options)
+        decoder = await open_named_decoder(chosen_options)
+        try:
+            return await work(Judge(decoder, choose_dialect(decoder, chosen_options.dialect), load_role("assistant")))
+        finally:
+            await decoder.aclose()
+
+    return asyncio.run(main())
+
+
+def adapter_card(adapter: str | None) -> Any | None:
+    """The card of the adapter that an option names, None where it has none."""
+    from dialog.errors import AdapterError
+    from dialog.finetune.adapters import read_card
+    from serve.assemble import resolve_adapter
+
+    if adapter in (None, "none"):
+        return None
+    try:
+        return read_card(resolve_adapter(adapter))
+    except AdapterError:
+        return None
+
+
+def show(
+    kind: str, data: Path, figures: dict[str, Any], *, as_json: bool, save: Path | None, scores: Any = None
+) -> None:
+    """Print a result, and keep it where `--save` says: figures with the scores that plots are drawn from."""
+    if save is not None:
+        from dialog.finetune.saving import write_whole
+
+        kept = {"eval": kind, "data": data.name, "figures": figures, "scores": scores}
+        write_whole(save / f"{kind}-{data.stem}.json", json.dumps(kept))
+    if as_json:
+        click.echo(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        click.echo(f"{name:28} {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, dict):
+        return "  ".join(f"{key} {shown(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return "[" + ", ".join(map(shown, value)) + "]"
+    return "-" if value is None else str(value)
+
+
+def intervals_of(spans: dict[str, Any]) -> dict[str, list[float]]:
+    """95% intervals as [low, high]."""
+    return {name: [round(span.low, 4), round(span.high, 4)] for name, span in spans.items()}

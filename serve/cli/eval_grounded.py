@@ -1,0 +1,73 @@
+"""`groundling eval grounded`: whether GROUNDED sees what its source does not hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from serve.cli.eval_common import Judge, adapter_card, chosen, model_options, show, with_judge
+
+
+@click.command()
+@model_options
+def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **options: Any) -> None:
+    """Score replies of {"knowledge", "context", "response", "grounded": 0|1}.
+
+    \b
+    auroc   ranking of P(grounded)
+    f1      of the grounded class at the adapter card's threshold, else at 0.5
+
+    \b
+    Example:
+      groundling eval grounded --data begin.jsonl --adapter joint
+    """
+    from dialog.errors import RecordError
+    from dialog.finetune.records import GroundedRecord
+    from safety.metrics import auroc, bootstrap, f1
+    from safety.records import read_records
+    from serve.progress import progress
+
+    records = read_records(data, GroundedRecord, error=RecordError, limit=limit)
+
+    async def work(judge: Judge) -> list[float]:
+        answers = [grounded_prompt(judge, record) for record in records]
+        with progress("judging", len(records)) as done:
+            found = await judge.read([judge.dialect.grounded_read], answers, done)
+        return [each["grounded"] for each in found]
+
+    scores = with_judge(chosen(**options), work)
+    labels = [record.grounded for record in records]
+    card = adapter_card(options.get("adapter"))
+    threshold = card.grounded_threshold if card and card.grounded_threshold is not None else 0.5
+    span = bootstrap(auroc, labels, scores)
+    result = {
+        "n": len(labels),
+        "auroc": round(span.value, 4),
+        "f1": round(f1(labels, [score >= threshold for score in scores]), 4),
+        "threshold": threshold,
+        "intervals": {"auroc": [round(span.low, 4), round(span.high, 4)]},
+    }
+    show("grounded", data, result, as_json=as_json, save=save, scores={"labels": labels, "scores": scores})
+
+
+def grounded_prompt(judge: Judge, record: Any) -> list[int]:
+    """Ids up to and with the answer, as a turn has them when it reads GROUNDED: the reply is its own draft."""
+    from dialog.dialect import Step
+    from dialog.finetune.examples import NO_CONTEXT, evidence_of
+    from dialog.finetune.records import Snippet
+    from dialog.messages import Message
+    from dialog.tokens import encode_plain
+
+    messages = list(record.context) or [Message(role="user", content=NO_CONTEXT)]
+    answer = encode_plain(
+        judge.decoder.tokenizer, f" {record.response}" if judge.dialect.name == "tuned" else record.response
+    )
+    step = Step(messages[-1].content, evidence_of([Snippet(text=record.knowledge)]))
+    room = judge.decoder.info.context_length - len(answer) - len(judge.dialect.grounded_read.suffix) - 1
+    while True:
+        prompt = judge.dialect.research_prompt(messages, judge.role, answer, [step])
+        if len(prompt) <= room or len(messages) == 1:
+            return [*prompt[-room:], *answer]
+        messages = messages[1:]

@@ -1,0 +1,59 @@
+"""`groundling eval retention`: perplexity on general text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from serve.cli.eval_common import show
+
+
+@click.command()
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="Text file, or JSONL with texts or dialogs."
+)
+@click.option("--tokens", type=click.IntRange(16), default=65_536, show_default=True, help="Tokens to measure on.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N paragraphs or dialogs.")
+@click.option("--model", metavar="M", help="A model's name, folder or Hugging Face id.")
+@click.option("--adapter", metavar="A", help="A LoRA adapter's name or folder, or none.")
+@click.option("--engine", metavar="E", default="transformers", help="Only transformers reads whole texts.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda …")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Keep the result here.")
+def command(
+    data: Path, tokens: int, limit: int | None, model: str | None, adapter: str | None, engine: str, device: str,
+    as_json: bool, save: Path | None,
+) -> None:  # fmt: skip
+    """Measure what a model remembers of general text: perplexity, exp of nats per token, on stretches of 512 tokens.
+
+    \b
+    Examples:
+      groundling eval retention --data wikitext.txt
+      groundling eval retention --data wikitext.txt --adapter joint --json
+    """
+    from dialog.finetune.retention import perplexity, read_texts, stretches
+    from serve.assemble import resolve_adapter
+    from serve.engines.loading import choose_device, choose_dtype, load_model, load_tokenizer, merge_adapter
+    from serve.errors import SettingsError
+    from serve.progress import progress
+    from serve.store import DEFAULT_MODEL, ModelStore
+
+    if engine != "transformers":
+        raise SettingsError(f"eval retention reads whole texts, which engine {engine!r} does not. Use transformers.")
+    texts = read_texts(data)[:limit]
+    stored = ModelStore().pull(model or DEFAULT_MODEL)
+    with progress("measuring perplexity"):
+        on = choose_device(device)
+        loaded: Any = load_model(stored.path, on, choose_dtype("auto" if on.type != "cpu" else "float32", on))
+        if adapter not in (None, "none"):
+            loaded = merge_adapter(loaded, resolve_adapter(adapter), model_name=stored.name, revision=stored.revision)
+        found = perplexity(loaded, stretches(load_tokenizer(stored.path), texts, tokens))
+    result = {
+        "tokens": found.tokens,
+        "perplexity": round(found.perplexity, 4),
+        "model": stored.name,
+        "adapter": adapter,
+    }
+    show("retention", data, result, as_json=as_json, save=save)
