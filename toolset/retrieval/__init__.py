@@ -4,6 +4,8 @@ from toolset.retrieval.corpus import Changes, Corpus, CorpusInfo, Found
 from toolset.retrieval.default import build_default_corpus
 from toolset.retrieval.embedder import Embedder
 from toolset.retrieval.errors import CorpusError, DocumentError, EmbedderError
+from toolset.retrieval.live import LiveSearch, SearchError
+from toolset.retrieval.providers import SearchProvider
 from toolset.retrieval.store import Document
 from toolset.retrieval.tool import Retrieval
 
@@ -17,6 +19,9 @@ __all__ = [
     "Embedder",
     "EmbedderError",
     "Found",
+    "LiveSearch",
     "Retrieval",
+    "SearchError",
+    "SearchProvider",
     "build_default_corpus",
 ]
