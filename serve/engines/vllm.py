@@ -109,7 +109,7 @@ class VllmDecoder:
             "max_num_seqs": max_num_seqs,
             "enforce_eager": on == "cpu" if enforce_eager is None else enforce_eager,
             "enable_prefix_caching": True,
-            "block_size": CPU_BLOCK if on == "cpu" else None,
+            **({"block_size": CPU_BLOCK} if on == "cpu" else {}),
             "gpu_memory_utilization": gpu_memory_utilization,
             "generation_config": "vllm",  # the dialog names its sampling settings and stop tokens itself
             "logprobs_mode": "raw_logprobs",
