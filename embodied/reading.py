@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 
 from embodied.errors import ProgramError
+from embodied.wording import ORDINALS
 from embodied.world.program import LINE, parse_action
 from embodied.world.simulator import Simulator, Step
 from embodied.world.state import State
@@ -84,30 +85,53 @@ def names_of(simulator: Simulator) -> dict[str, list[int]]:
     return found
 
 
-def find_thing(simulator: Simulator, state: State, name: str) -> int | None:
+Memory = dict[str, int]
+"""What `first light`, `second light` have meant so far in one plan."""
+
+
+def find_thing(simulator: Simulator, state: State, name: str, memory: Memory | None = None) -> int | None:
     """The thing that a name most likely means here, or None.
+
+    With `memory`, an ordinal (`second light`) means the same thing throughout a plan, and another thing than the
+    other ordinals of that name; it is added to when a name is new.
 
     Held things come first, then reachable ones, then those of the character's room, then the lowest id. A name that
     no thing bears may be the last word of exactly one kind (`table` for `kitchen table`), or its plural.
     """
     wanted = plain(name)
+    ordinal, _, rest = wanted.partition(" ")
+    if ordinal in ORDINALS and rest:
+        memory = {} if memory is None else memory
+        if wanted not in memory:
+            taken = {node for said, node in memory.items() if said.partition(" ")[2] == rest}
+            found = [i for i in all_called(simulator, rest) if i not in taken]
+            if not found:
+                return None
+            memory[wanted] = nearest(simulator, state, found)
+        return memory[wanted]
+    found = all_called(simulator, wanted)
+    return nearest(simulator, state, found) if found else None
+
+
+def all_called(simulator: Simulator, wanted: str) -> list[int]:
+    """The things that answer to a plain name."""
     if PHRASE.search(wanted):
-        return None
+        return []
     names = names_of(simulator)
     for candidate in (wanted, wanted.removesuffix("es"), wanted.removesuffix("s"), wanted + "s"):
         if candidate in names:
-            found = names[candidate]
-            break
-    else:
-        ends = {n for n in names if n.endswith(f" {wanted}") or wanted.endswith(f" {n}")}
-        if not ends:
-            return None
-        found = names[min(ends, key=lambda n: (abs(len(n) - len(wanted)), n))]
+            return names[candidate]
+    ends = {n for n in names if n.endswith(f" {wanted}") or wanted.endswith(f" {n}")}
+    return names[min(ends, key=lambda n: (abs(len(n) - len(wanted)), n))] if ends else []
+
+
+def nearest(simulator: Simulator, state: State, found: list[int]) -> int:
+    """Of several things the held, the reachable, the one in this room, the lowest id."""
     held, here = state.holding(), state.room(simulator.me)
     return min(found, key=lambda i: (i not in held, not simulator.close(state, i), state.room(i) != here, i))
 
 
-def read_step(text: str, simulator: Simulator, state: State) -> Step:
+def read_step(text: str, simulator: Simulator, state: State, memory: Memory | None = None) -> Step:
     """One sentence or program line as a step in this state. Raises ProgramError saying what is not understood."""
     line = NUMBERING.sub("", text).strip().rstrip(".!;, ")
     match = LINE.fullmatch(line)
@@ -123,7 +147,7 @@ def read_step(text: str, simulator: Simulator, state: State) -> Step:
         if not said:
             continue
         words = [said[key] for key in ("a", "b") if key in (said.re.groupindex)][: arity(action)]
-        found = [find_thing(simulator, state, word) for word in words]
+        found = [find_thing(simulator, state, word, memory) for word in words]
         if None not in found:
             return Step(action, *[i for i in found if i is not None])
         unknown = unknown or next(word for word, i in zip(words, found, strict=True) if i is None)

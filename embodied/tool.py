@@ -9,6 +9,7 @@ Boundary: the world decides what works; this module only chooses, runs and says.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from functools import lru_cache, partial
 from embodied.archive import Recording, default_archive
 from embodied.errors import EmbodiedError, ProgramError
 from embodied.plan.goal import goal_between
-from embodied.reading import find_thing, plain, read_step
+from embodied.reading import Memory, find_thing, plain, read_step
 from embodied.repair import Reader, Rejected, Repaired, repair
 from embodied.requests import fold, known_activity, what_is_asked
 from embodied.wording import join, say_fact, say_steps
@@ -86,9 +87,10 @@ class VirtualHome(Tool):
         order = what_is_asked(query)
         if order is None:
             return []
-        advice = known_plan(order) or plain_order(order)
+        advice = await asyncio.to_thread(lambda: known_plan(order) or plain_order(order))
         if advice is None and self.propose is not None and is_household(order):
-            advice = try_out(order, await self.propose(query), origin="proposed plan")
+            proposal = await self.propose(query)
+            advice = await asyncio.to_thread(try_out, order, proposal, origin="proposed plan")
         if advice is None:
             return []
         source = Source(title=f"VirtualHome simulated home, {advice.origin}", id=f"virtualhome:{advice.scene.name}")
@@ -188,9 +190,9 @@ def try_out(order: str, sentences: Sequence[str], *, origin: str) -> Advice | No
     """Run a proposed plan in the homes that have its things; None where it works in none."""
     told = [sentence for sentence in sentences if sentence.strip()]
     for scene in homes(" ".join([order, *told])):
-        simulator = Simulator(scene)
+        simulator, memory = Simulator(scene), Memory()
         readers: list[Step | Reader] = [
-            partial(read_step, sentence, simulator) for sentence in told
+            partial(read_sentence, sentence, simulator, memory) for sentence in told
         ]  # names mean what is at hand when the step is due
         plan = repair(simulator, readers)
         if isinstance(plan, Rejected):
@@ -198,6 +200,11 @@ def try_out(order: str, sentences: Sequence[str], *, origin: str) -> Advice | No
         if plan.steps:
             return Advice(order, scene, plan, initial(scene), origin)
     return None
+
+
+def read_sentence(sentence: str, simulator: Simulator, memory: Memory, state: State) -> Step:
+    """`read_step`, with the state last."""
+    return read_step(sentence, simulator, state, memory)
 
 
 def homes(text: str) -> Iterator[Scene]:

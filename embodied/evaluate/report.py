@@ -1,0 +1,117 @@
+"""Figures over scored families: means with 95% intervals, base against tuned, as an object, a table and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from embodied.errors import TaskError
+from embodied.evaluate.metrics import interval
+from embodied.evaluate.run import FamilyScores
+from embodied.tasks.item import Item, majority_baseline
+
+Scores = Mapping[str, FamilyScores]
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean, 0 where there is nothing."""
+    return sum(values) / len(values) if values else 0.0
+
+
+def pooled(scores: Scores | None, name: str) -> float | None:
+    """The mean of a further figure over all plan items; None where there is none."""
+    values = [value for family in (scores or {}).values() for value in family.extra.get(name, [])]
+    return round(mean(values), 4) if values else None
+
+
+def compare(items: Sequence[Item], base: Scores, tuned: Scores | None = None) -> dict[str, Any]:
+    """One object with every family's figures.
+
+    `low` and `high` are the tuned model's interval, or the base model's where there is none. The relative improvement
+    is (tuned - base) / base; a family on which the base scores 0 has none and is left out of the mean.
+    """
+    tasks: dict[str, Any] = {}
+    for name, family in base.items():
+        other = tuned[name] if tuned else None
+        low, high = interval((other or family).scores)
+        base_low, base_high = interval(family.scores)
+        at = mean(family.scores)
+        row: dict[str, Any] = {
+            "n": len(family.scores),
+            "metric": family.metric,
+            "base": round(at, 4),
+            "base_low": round(base_low, 4),
+            "base_high": round(base_high, 4),
+            "tuned": round(mean(other.scores), 4) if other else None,
+            "low": round(low, 4),
+            "high": round(high, 4),
+            "relative_improvement": round((mean(other.scores) - at) / at, 4) if other and at else None,
+        }
+        if family.metric == "accuracy":
+            row["majority"] = round(majority_baseline([item for item in items if item.family == name]), 4)
+        for extra in family.extra:
+            row[f"{extra}_base"] = round(mean(family.extra[extra]), 4)
+            row[f"{extra}_tuned"] = round(mean(other.extra.get(extra, [])), 4) if other else None
+        tasks[name] = row
+    gains = [row["relative_improvement"] for row in tasks.values() if row["relative_improvement"] is not None]
+    return {
+        "n": len(items),
+        "tasks": tasks,
+        "mean_relative_improvement": round(mean(gains), 4) if gains else None,
+        "executable": pooled(tuned or base, "executable"),
+        "goal_success": pooled(tuned or base, "goal_success"),
+        "executable_base": pooled(base, "executable"),
+        "goal_success_base": pooled(base, "goal_success"),
+    }
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """The figures as aligned text."""
+    head = f"{'task':34} {'n':>4} {'majority':>8} {'base':>6} {'95%':>15} {'tuned':>6} {'95%':>15} {'gain':>7}"
+    lines = [head]
+    for name, row in found["tasks"].items():
+        tuned = row["tuned"]
+        base_range = f"{row['base_low']:.2f} to {row['base_high']:.2f}"
+        tuned_range = f"{row['low']:.2f} to {row['high']:.2f}" if tuned is not None else ""
+        gain = f"{row['relative_improvement']:+.0%}" if row["relative_improvement"] is not None else ""
+        majority = f"{row['majority']:.2f}" if "majority" in row else ""
+        shown = f"{tuned:.2f}" if tuned is not None else ""
+        first = f"{name:34} {row['n']:4} {majority:>8} {row['base']:6.2f} {base_range:>15}"
+        lines.append(f"{first} {shown:>6} {tuned_range:>15} {gain:>7}".rstrip())
+    for key, value in found.items():
+        if key not in ("tasks", "n") and value is not None:
+            lines.append(f"{key:34} {value}")
+    return "\n".join(lines)
+
+
+def plot(found: Mapping[str, Any], path: Path) -> None:
+    """Bars with intervals, base beside tuned. Raises TaskError where matplotlib is not installed."""
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise TaskError("a plot needs matplotlib. Install it, or leave --plot out.") from None
+    names = list(found["tasks"])
+    figure, axes = plt.subplots(figsize=(8, 0.45 * len(names) + 1.2), layout="constrained")
+    for offset, which, low, high in ((-0.2, "base", "base_low", "base_high"), (0.2, "tuned", "low", "high")):
+        rows = [(i, found["tasks"][name]) for i, name in enumerate(names) if found["tasks"][name][which] is not None]
+        if rows:
+            values = [row[which] for _, row in rows]
+            errors = [
+                [max(0.0, row[which] - row[low]) for _, row in rows],
+                [max(0.0, row[high] - row[which]) for _, row in rows],
+            ]
+            axes.barh([i + offset for i, _ in rows], values, 0.38, xerr=errors, label=which, capsize=2)
+    for i, name in enumerate(names):
+        if "majority" in found["tasks"][name]:
+            axes.plot([found["tasks"][name]["majority"]] * 2, [i - 0.4, i + 0.4], color="black", linewidth=1)
+    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("accuracy, or ROUGE-L for plans; black line: majority baseline")
+    axes.invert_yaxis()
+    axes.legend(loc="lower right")
+    figure.savefig(path)
+    plt.close(figure)

@@ -1,0 +1,100 @@
+"""`groundling eval embodied`: the 18 embodied task families, base model against an adapter."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--model", default=None, help="Model by name or folder.  [default: the embedded one]")
+@click.option("--adapter", default=None, help="Adapter by name or folder; it is compared with the model without it.")
+@click.option("--engine", default="transformers", show_default=True, help="transformers, vllm, or a URL.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Items per family.")
+@click.option("--family", "families", multiple=True, help="Only this family; may be repeated.")
+@click.option("--seed", type=click.IntRange(0, 80), default=0, show_default=True, help="Draws other items.")
+@click.option("--texts", type=click.Path(path_type=Path), help="General text: perplexity before and after beside it.")
+@click.option("--plot", "plot_to", type=click.Path(path_type=Path), help="Also draw the figures into this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    model: str | None,
+    adapter: str | None,
+    engine: str,
+    limit: int,
+    families: Sequence[str],
+    seed: int,
+    texts: Path | None,
+    plot_to: Path | None,
+    as_json: bool,
+) -> None:
+    """Ask a model about simulated homes: stories, housework, activities, and plans that are run in the home.
+
+    Choices are scored by the answer's log-probability, plans by ROUGE-L and by running them. All items are verified
+    without the model; intervals are 95% bootstrap. Plans: `executable` is the share whose every step can be done,
+    `goal_success` the share that reaches all that the recorded plan reaches.
+
+    \b
+    Examples:
+      groundling eval embodied --limit 20
+      groundling eval embodied --adapter runs/embodied --texts general.txt --plot embodied.svg
+      groundling eval embodied --family counting --family lists --json
+    """
+    from embodied.evaluate import table
+    from embodied.tasks import FAMILIES, build_items
+    from serve.progress import progress
+
+    with progress("building tasks"):
+        items = build_items("eval", limit, families=families or FAMILIES, seed=seed)
+    found = asyncio.run(measure(items, model, engine, adapter))
+    if texts is not None:
+        found["perplexity_base"] = perplexity_of(texts, model, None)
+        found["perplexity_tuned"] = perplexity_of(texts, model, adapter) if adapter else None
+    if plot_to is not None:
+        from embodied.evaluate.report import plot
+
+        plot(found, plot_to)
+    click.echo(json.dumps(found) if as_json else table(found))
+
+
+async def measure(items: Sequence[Any], model: str | None, engine: str, adapter: str | None) -> dict[str, Any]:
+    """Score the items with the model, and with the adapter where there is one."""
+    from dialog.dialect import choose_dialect
+    from embodied.evaluate import compare, evaluate
+    from serve.assemble import AgentOptions, open_named_decoder
+    from serve.progress import progress
+    from serve.store import DEFAULT_MODEL
+
+    scored = []
+    for used in [None] if adapter in (None, "none") else [None, adapter]:
+        options = AgentOptions(engine=engine, adapter=used, model=model or DEFAULT_MODEL)
+        decoder = await open_named_decoder(options)
+        try:
+            with progress(f"asking {'the model' if used is None else used}", len(items)) as done:
+                scored.append(await evaluate(decoder, choose_dialect(decoder), items, progress=done))
+        finally:
+            await decoder.aclose()
+    return compare(items, *scored)
+
+
+def perplexity_of(texts: Path, model: str | None, adapter: str | None) -> float:
+    """Perplexity on general text, of the model or of the model with its adapter."""
+    import torch
+
+    from dialog.finetune.retention import perplexity, read_texts, windows
+    from serve.assemble import resolve_adapter
+    from serve.engines.loading import load_model, load_tokenizer
+    from serve.store import DEFAULT_MODEL, ModelStore
+
+    folder = ModelStore().pull(model or DEFAULT_MODEL).path
+    loaded = load_model(folder, torch.device("cpu"), torch.float32)
+    if adapter is not None:
+        from peft import PeftModel
+
+        loaded = PeftModel.from_pretrained(loaded, resolve_adapter(adapter))
+    pieces = windows(load_tokenizer(folder), read_texts(texts), tokens=16_384)
+    return round(perplexity(loaded, pieces).perplexity, 4)

@@ -1,0 +1,129 @@
+"""Evaluation: likelihoods, metrics, running plans, intervals, and the command on the real default model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from dialog.decoder import Decoder
+from dialog.dialect import choose_dialect
+from embodied.evaluate import FamilyScores, compare, evaluate, table
+from embodied.evaluate.likelihood import answer_logprobs
+from embodied.evaluate.metrics import interval, lcs_length, plan_steps, rouge_l, run_plan, step_overlap
+from embodied.evaluate.report import plot
+from embodied.tasks import Item, build_family, build_items
+from embodied.tasks.item import PLAN_FAMILIES
+from embodied.tasks.verify import scene_of
+from embodied.world import Scene
+from serve.cli.eval_embodied import command
+
+
+@pytest.fixture
+async def decoder(default_model: Path) -> AsyncIterator[Decoder]:
+    from serve.engines import open_decoder
+
+    found = await open_decoder(
+        "transformers", default_model, model_name="default", revision="test", device="cpu", dtype="float32"
+    )
+    yield found
+    await found.aclose()
+
+
+def test_rouge_and_common_steps() -> None:
+    assert lcs_length("abcde", "xbxdxe") == 3
+    assert rouge_l("walk to the table", "walk to the table") == 1.0
+    assert rouge_l("walk to the table", "") == 0.0
+    assert rouge_l("the cat sat", "the cat lay") == pytest.approx(2 / 3)
+    assert step_overlap("1. Walk.\n2. Sit.", "1. Walk.\n2. Read.\n3. Sit.") == pytest.approx(2 / 3)
+    assert plan_steps("Sure! Here it is:\n1. Walk to the bed.\n2) Sleep.") == ["walk to the bed", "sleep"]
+
+
+def test_plans_are_run_as_they_stand(small_home: Scene) -> None:
+    goal = ["INSIDE(cup.7, fridge.5)"]
+    good = "1. Walk to the table.\n2. Grab the cup.\n3. Walk to the fridge.\n4. Open the fridge.\n5. Put the cup in the fridge."
+    assert run_plan(good, small_home, goal) == (True, 1.0, 1.0)
+    assert run_plan(good.replace("4. Open the fridge.\n", ""), small_home, goal) == (False, 0.75, 0.0)
+    assert run_plan("", small_home, goal) == (False, 0.0, 0.0)
+    assert run_plan("I cannot do that.", small_home, []) == (False, 0.0, None)
+
+
+def test_recorded_plans_as_text_set_the_ceiling() -> None:
+    """What the measure itself loses: names in text are not node ids."""
+    executable, success, n = 0, 0, 0
+    for family in PLAN_FAMILIES:
+        for item in build_family(family, "eval", 20):
+            ran = run_plan(item.gold, scene_of(item), item.world["goal"])
+            n += 1
+            executable += ran.executable
+            success += ran.goal in (None, 1.0)
+    assert executable / n >= 0.95
+    assert success / n >= 0.9
+
+
+def test_intervals_hold_the_mean_and_narrow() -> None:
+    few, many = interval([0.0, 1.0] * 5), interval([0.0, 1.0] * 500)
+    assert few[0] <= 0.5 <= few[1]
+    assert many[1] - many[0] < few[1] - few[0]
+    assert interval([]) == (0.0, 0.0)
+
+
+async def test_chained_likelihood_equals_the_models_own(decoder: Decoder, default_model: Path) -> None:
+    """The independent reference: one teacher-forced forward pass of the model."""
+    import torch
+
+    from serve.engines.loading import load_model
+
+    prompt = decoder.tokenizer.encode("The cup is on the")
+    answers = [decoder.tokenizer.encode(text) for text in (" kitchen table", " moon", " kitchen counter in the sun")]
+    found = await answer_logprobs(decoder, prompt, answers)
+    model = load_model(default_model, torch.device("cpu"), torch.float32)
+    for answer, got in zip(answers, found, strict=True):
+        with torch.no_grad():
+            logits = model(torch.tensor([[*prompt, *answer]])).logits[0].log_softmax(-1)
+        expected = [float(logits[len(prompt) - 1 + i, token]) for i, token in enumerate(answer)]
+        np.testing.assert_allclose(got, expected, atol=2e-3)
+
+
+async def test_the_default_model_is_scored(decoder: Decoder) -> None:
+    families = ("counting", "lists", "activity_recognition", "plan_generation_seen")
+    items = [item for family in families for item in build_family(family, "eval", 2)]
+    scores = await evaluate(decoder, choose_dialect(decoder), items)
+    found = compare(items, scores, scores)
+    assert set(found["tasks"]) == set(families)
+    assert found["mean_relative_improvement"] in (0.0, None)
+    assert 0 <= found["executable"] <= 1
+    assert "plan_generation_seen" in table(found)
+
+
+def scored(family: str, values: list[float]) -> dict[str, FamilyScores]:
+    return {family: FamilyScores(family, values)}
+
+
+def test_relative_improvement_and_intervals_are_the_tuned_models(tmp_path: Path) -> None:
+    items = build_items("eval", 4, families=["lists"])
+    found = compare(items, scored("lists", [0, 0, 1, 1]), scored("lists", [1, 1, 1, 1]))
+    row = found["tasks"]["lists"]
+    assert (row["base"], row["tuned"], row["low"], row["high"], row["relative_improvement"]) == (0.5, 1, 1, 1, 1)
+    assert found["mean_relative_improvement"] == 1
+    nothing = compare(items, scored("lists", [0, 0, 0, 0]), scored("lists", [1, 0, 0, 0]))
+    assert nothing["tasks"]["lists"]["relative_improvement"] is None
+    plot(found, tmp_path / "f.svg")
+    assert (tmp_path / "f.svg").stat().st_size > 1_000
+
+
+def test_the_command_prints_one_object(default_model: Path) -> None:
+    arguments = ["--model", str(default_model), "--limit", "2", "--family", "counting", "--json"]
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert set(found["tasks"]["counting"]) >= {"base", "tuned", "low", "high", "majority"}
+
+
+def test_items_have_a_conversation() -> None:
+    item = Item(id="x", family="lists", split="eval", prompt="?", gold="a")
+    assert item.messages() == [{"role": "user", "content": "?"}]
