@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from serve.cli.main import main
 
+HOME = os.environ.get("GROUNDLING_HOME")
 QUESTION = "How many words are in to be or not to be?"
 
 
@@ -112,52 +115,75 @@ def test_check_explains_what_cannot_be_checked(tmp_path: Path):
         assert checked.stderr.count("\n") == 1
 
 
-@pytest.fixture(scope="module")
-def fresh_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a new virtual environment: it sees what is installed here, but not the other way round."""
-    folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    ours = sysconfig.get_path("purelib")
-    theirs = sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
-    Path(theirs, "groundling.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
-    return folder / "bin" / "python"
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment with the new package installed; its Python, and the package's folder."""
 
+    python: Path
+    package: Path
 
-def run_in(python: Path, home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "GROUNDLING_HOME": str(home), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    return subprocess.run(
-        [python, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=home, env=environment
-    )
+    def run(self, *arguments: str | Path, home: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run its Python; with `home` as Groundling's home folder, or the one that the tests began with."""
+        place = {"GROUNDLING_HOME": str(home)} if home else {} if HOME is None else {"GROUNDLING_HOME": HOME}
+        environment = {
+            **{name: value for name, value in os.environ.items() if name != "GROUNDLING_HOME"},
+            **place,
+            **more,
+        }
+        return subprocess.run(
+            [self.python, *map(str, arguments)],
+            capture_output=True, text=True, timeout=300, cwd=self.package.parent, env=environment,
+        )  # fmt: skip
 
-
-def test_a_new_package_installed_into_a_fresh_environment_answers(
-    fresh_environment: Path, groundling_home: Path, tmp_path: Path
-):
-    """new → its own test passes → pip install → it is listed and answers → check by package name."""
-    call("new", "wordcount", "--in", tmp_path)
-    package = tmp_path / "groundling-wordcount"
-    assert "wordcount" not in call("list").stdout
-
-    own_test = run_in(fresh_environment, groundling_home, "-m", "pytest", "-q", "-p", "no:cacheprovider", package)
-    assert own_test.returncode == 0, own_test.stdout
-    assert "3 passed" in own_test.stdout
-
-    install = ["-m", "pip", "--python", fresh_environment, "install", "--no-deps", "--no-build-isolation", package]
-    installed = run_in(Path(sys.executable), groundling_home, *install)
-    assert installed.returncode == 0, installed.stderr
-
-    def groundling(*arguments: str) -> dict:
-        done = run_in(fresh_environment, groundling_home, "-m", "serve.cli.main", "tools", *arguments, "--json")
+    def groundling(self, *arguments: str, home: Path | None = None) -> dict[str, Any]:
+        done = self.run("-m", "serve.cli.main", *arguments, "--json", home=home)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    origins = {tool["name"]: tool["from"] for tool in groundling("list")["tools"]}
-    assert origins["wordcount"] == "groundling-wordcount 0.1.0"
-    answer = groundling("run", "wordcount", QUESTION)
-    assert answer["results"] == [
-        {
-            "text": "6 words",
-            "source": {"title": "The wordcount tool", "url": None, "id": None, "score": None},
-        }
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """`tools new`, then `pip install` into a new environment; it sees what is installed here, not the other way."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
+    base = {"base": str(folder / "env"), "platbase": str(folder / "env")}
+    ours, theirs = sysconfig.get_path("purelib"), sysconfig.get_path("purelib", vars=base)
+    Path(theirs, "groundling.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
+    call("new", "wordcount", "--in", folder)
+    made = Environment(folder / "env" / "bin" / "python", folder / "groundling-wordcount")
+    options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", made.python, "install", *options, made.package],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return made
+
+
+def test_a_new_packages_own_tests_pass(environment: Environment):
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", environment.package]
+    tested = environment.run(*command, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    assert tested.returncode == 0, tested.stdout
+    assert "3 passed" in tested.stdout
+
+
+def test_an_installed_package_is_found_and_answers(environment: Environment, groundling_home: Path):
+    assert "wordcount" not in call("list").stdout  # here it is not installed
+    listed = environment.groundling("tools", "list", home=groundling_home)
+    assert {tool["name"]: tool["from"] for tool in listed["tools"]}["wordcount"] == "groundling-wordcount 0.1.0"
+    answer = environment.groundling("tools", "run", "wordcount", QUESTION, home=groundling_home)
+    source = {"title": "The wordcount tool", "url": None, "id": None, "score": None}
+    assert answer["results"] == [{"text": "6 words", "source": source}]
+    checked = environment.groundling(
+        "tools", "check", "groundling-wordcount", "--query", QUESTION, home=groundling_home
+    )
+    assert checked["passed"]
+
+
+@pytest.mark.slow
+def test_an_installed_package_answers_in_a_chat(default_model: Path, environment: Environment):
+    settings = ["--corpus", "none", "--candidates", "1", "--max-tokens", "16", "--threads", "1", "--seed", "1"]
+    turn = environment.groundling("chat", "--once", QUESTION, *settings)
+    assert turn["reply"] == "6 words [1]"
+    assert [(citation["title"], citation["tool"]) for citation in turn["citations"]] == [
+        ("The wordcount tool", "wordcount")
     ]
-    assert groundling("check", "groundling-wordcount", "--query", QUESTION)["passed"]
