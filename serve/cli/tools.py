@@ -239,8 +239,12 @@ def serve(port: int | None, only: tuple[str, ...], corpus: str, config: Path | N
     import importlib.metadata
 
     from toolset.errors import ToolsetError
-    from toolset.mcp_server import serve_http, serve_stdio
     from toolset.toolset import Toolset
+
+    try:
+        from toolset.mcp_server import serve_http, serve_stdio
+    except ImportError as error:
+        raise ToolsetError(f"serving tools needs the MCP SDK ({error}). Run: pip install 'mcp>=2'") from None
 
     loaded = _load(config, corpus if not only or "retrieval" in only else None)
     toolset = loaded.toolset
