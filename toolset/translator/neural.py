@@ -18,6 +18,7 @@ from typing import Any
 
 from toolset.errors import ToolConfigError
 from toolset.translator.backend import BackendError, Translation
+from toolset.translator.languages import code_of
 from toolset.translator.schemes import Scheme, scheme_for
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Neural:
         self,
         model: str | Path,
         *,
-        pair: tuple[str, str] | None = None,
+        pair: Sequence[str] | None = None,
         beams: int = 4,
         batch_size: int = 8,
         max_new_tokens: int = 256,
@@ -57,12 +58,15 @@ class Neural:
         for setting, value in (("beams", beams), ("batch_size", batch_size), ("max_new_tokens", max_new_tokens)):
             if value < 1:
                 raise ToolConfigError(f"{setting} must be >= 1, got {value}.")
+        if pair is not None and (len(pair) != 2 or not all(map(code_of, pair))):
+            raise ToolConfigError(f"pair must be two language codes such as ['en', 'es'], got {list(pair)!r}.")
         self.model_name = str(model)
         if not Path(model).is_dir() and (isinstance(model, Path) or not HUB_ID.fullmatch(model)):
             raise ToolConfigError(f"no translation model at {self.model_name!r}. Give a folder or a Hugging Face id.")
         if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
             raise ToolConfigError(f"{self.model_name!r} holds no config.json. Give the folder of a saved model.")
-        self.pair, self.beams, self.batch_size = pair, beams, batch_size
+        self.pair = (pair[0], pair[1]) if pair else None
+        self.beams, self.batch_size = beams, batch_size
         self.max_new_tokens, self.device = max_new_tokens, device
         self._lock = threading.RLock()  # the tokenizer's source language is a state
         self._model: Any = None

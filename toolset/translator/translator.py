@@ -65,7 +65,7 @@ class Translator(Tool):
         self,
         model: str | Path | None = None,
         *,
-        pair: tuple[str, str] | None = None,
+        pair: Sequence[str] | None = None,
         beams: int = 4,
         batch_size: int = 8,
         device: str = "cpu",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,5 +149,12 @@ def test_a_t5_model_that_does_not_translate_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setting", ["beams", "batch_size", "max_new_tokens"])
 def test_settings_out_of_range_are_refused(tmp_path: Path, setting: str) -> None:
+    options: dict[str, Any] = {setting: 0}
     with pytest.raises(ToolConfigError, match=f"{setting} must be >= 1, got 0"):
-        Neural(tmp_path, **{setting: 0})
+        Neural(tmp_path, **options)
+
+
+@pytest.mark.parametrize("pair", [["en"], ["en", "klingon"], []])
+def test_a_pair_that_names_no_two_languages_is_refused(tmp_path: Path, pair: list[str]) -> None:
+    with pytest.raises(ToolConfigError, match="pair must be two language codes"):
+        Neural(tmp_path, pair=pair)
