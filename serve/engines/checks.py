@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
@@ -48,6 +49,13 @@ def sample_of(tokenizer: Tokenizer, token_ids: Sequence[int], logprob: float | N
         logprob=float(logprob or 0.0),
         finish_reason="stop" if stopped else "length",
     )
+
+
+def spread_seed(seed: int | None) -> int | None:
+    """A seed for vLLM, which gives row i the seed + i: spread out, so that neighbouring seeds share no rows."""
+    if seed is None:
+        return None
+    return int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=8).digest(), "big") >> 2
 
 
 def _check_ids(name: str, ids: Sequence[int], vocab_size: int) -> None:

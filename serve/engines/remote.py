@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
 from dialog.errors import AdapterError, EngineUnavailable
-from serve.engines.checks import DecoderInputError, check_generate, check_score, closed, sample_of
+from serve.engines.checks import DecoderInputError, check_generate, check_score, closed, sample_of, spread_seed
 from serve.errors import SettingsError
 
 LABELS_AT_ONCE = 128
@@ -112,7 +112,7 @@ class RemoteDecoder:
             temperature=sampling.temperature,
             top_k=sampling.top_k,
             top_p=sampling.top_p,
-            seed=sampling.seed,
+            seed=spread_seed(sampling.seed),
             stop_token_ids=list(sampling.stop_token_ids),
             logprobs=0,
         )
@@ -135,7 +135,7 @@ class RemoteDecoder:
             for start in range(0, len(label_ids), LABELS_AT_ONCE):
                 labels = list(label_ids[start : start + LABELS_AT_ONCE])
                 choices = await self._complete(
-                    prompt=prompts, n=1, max_tokens=1, temperature=0.0, logprobs=1, logprob_token_ids=labels
+                    prompt=prompts, n=1, max_tokens=1, temperature=0.0, logprobs=len(labels), logprob_token_ids=labels
                 )
                 for row, choice in enumerate(choices, start=first):
                     read = choice["logprobs"]["top_logprobs"][0]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
 from dialog.errors import EngineUnavailable
-from serve.engines.checks import check_generate, check_score, closed, sample_of
+from serve.engines.checks import check_generate, check_score, closed, sample_of, spread_seed
 from serve.errors import ModelStoreError, SettingsError
 
 LABELS_AT_ONCE = 128
@@ -157,7 +157,7 @@ class VllmDecoder:
             temperature=sampling.temperature,
             top_k=sampling.top_k,
             top_p=sampling.top_p,
-            seed=sampling.seed,
+            seed=spread_seed(sampling.seed),
             stop_token_ids=list(sampling.stop_token_ids),
             logprobs=0,
             ignore_eos=True,  # only the stop tokens that were named end a sample

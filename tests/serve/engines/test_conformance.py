@@ -49,6 +49,7 @@ async def test_an_equal_seed_repeats_a_call(subject: Subject) -> None:
 
     assert [sample.token_ids for sample in one] == [sample.token_ids for sample in again]
     assert [sample.token_ids for sample in one] != [sample.token_ids for sample in other]
+    assert [sample.token_ids for sample in one[1:]] != [sample.token_ids for sample in other[:-1]]
     if subject.exact:
         assert one == again
 
