@@ -16,7 +16,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
 from dialog.agent import Agent
-from serve.api import chat, conversations, feedback, health, models, moderations, responses, tools, turns
+from serve.api import chat, conversations, feedback, health, models, moderations, page, responses, tools, turns
 from serve.api.admission import Admission
 from serve.api.errors import ApiError, add_error_handlers
 from serve.api.limits import Limits
@@ -85,6 +85,8 @@ def create_app(
     app.state.service = service
     for room in (chat, responses, moderations, models, turns, conversations, feedback, tools, health):
         app.include_router(room.router)
+    if settings.page:
+        app.include_router(page.router)
     add_error_handlers(app)
     app.add_middleware(BodyGuard, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
     if settings.cors_origins:

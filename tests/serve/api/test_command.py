@@ -108,7 +108,7 @@ def test_a_port_in_use_and_an_agent_that_cannot_be_made_are_one_clear_line(comma
         taken = CliRunner().invoke(main, ["serve", "--port", str(port)])
     assert taken.exit_code == 1
     assert f"cannot listen on 127.0.0.1:{port}" in taken.output
-    with pytest.raises(AssertionError, match=r"\ngroundling: setting agent 'nowhere:agent'"):
+    with pytest.raises(AssertionError, match=r"groundling: setting agent 'nowhere:agent'"):
         command(GROUNDLING_AGENT="nowhere:agent")
 
 

@@ -1,0 +1,79 @@
+// Talks to the API. Knows nothing of the page.
+
+const STORED = "groundling-key";
+
+export class ApiError extends Error {
+  constructor(status, error) {
+    super(error?.message || `The service answered ${status}.`);
+    this.status = status;
+    this.code = error?.code ?? null;
+  }
+}
+
+export const key = {
+  get: () => localStorage.getItem(STORED),
+  set: (text) => localStorage.setItem(STORED, text),
+  forget: () => localStorage.removeItem(STORED),
+  // A link may bring the key in its fragment, which browsers do not send; it is taken out of the address at once.
+  takeFromAddress() {
+    const given = new URLSearchParams(location.hash.slice(1)).get("key");
+    if (!given) return;
+    key.set(given);
+    history.replaceState(null, "", location.pathname);
+  },
+};
+
+async function send(method, path, body, signal) {
+  const headers = {};
+  if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, { message: "The service cannot be reached.", code: "unreachable" });
+  }
+  if (!response.ok) {
+    const problem = await response.json().catch(() => null);
+    throw new ApiError(response.status, problem?.error);
+  }
+  return response;
+}
+
+export async function call(method, path, body) {
+  const response = await send(method, path, body);
+  return response.status === 204 ? null : response.json();
+}
+
+// Sends a message and calls on[event](data) for each server-sent event: progress, delta, turn, error.
+export async function streamTurn(body, on, signal) {
+  const response = await send("POST", "/v1/turns", { ...body, stream: true }, signal);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  let ended = false;
+  while (!ended) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    rest += value;
+    const blocks = rest.split("\n\n");
+    rest = blocks.pop();
+    for (const block of blocks) {
+      const { event, data } = parse(block);
+      if (event === "done") ended = true;
+      else if (event === "error") throw new ApiError(200, data.error);
+      else if (event) on[event]?.(data);
+    }
+  }
+  if (!ended) throw new ApiError(0, { message: "The connection broke before the answer was complete.", code: "broken" });
+}
+
+function parse(block) {
+  let event = null;
+  let data = "";
+  for (const line of block.split("\n")) {
+    if (line.startsWith("event: ")) event = line.slice(7);
+    else if (line.startsWith("data: ")) data += line.slice(6);
+  }
+  return { event, data: data ? JSON.parse(data) : null };
+}

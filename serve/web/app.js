@@ -1,0 +1,266 @@
+// The page: what is shown when, and what a person's actions do.
+
+import { ApiError, call, key, streamTurn } from "./api.js";
+import { fillText, hideSnippet, sourceList } from "./answer.js";
+import { byId, el } from "./dom.js";
+import { feedbackButtons } from "./feedback.js";
+import { hideWhy, showWhy } from "./why.js";
+
+const EXAMPLES = ["What is 15% of 80?", "Who painted the Mona Lisa?", "How do you say “good morning” in Spanish?"];
+const state = { conversation: null, roles: [], running: null };
+
+const log = byId("log");
+const message = byId("message");
+
+function say(text, busy = false) {
+  byId("status").textContent = text;
+  byId("status").classList.toggle("busy", busy);
+}
+
+// Progress
+
+const stages = {
+  sampling: (detail) => `Writing ${detail || "several"} candidates…`,
+  scoring: () => "Judging them…",
+  researching: (detail) => `Looking up “${detail}”…`,
+  checking: () => "Checking the answer…",
+};
+
+// Messages
+
+function addUser(text) {
+  byId("welcome").hidden = true;
+  log.append(el("article", { class: "user", "aria-label": "You" }, el("p", {}, text)));
+}
+
+function addReply() {
+  const text = el("div", { class: "text" });
+  const holder = el("article", { class: "reply", "aria-label": "Groundling" }, text);
+  log.append(holder);
+  return { holder, text };
+}
+
+function finishReply({ holder, text }, turn) {
+  fillText(text, turn.reply, turn.citations);
+  holder.classList.toggle("blocked", turn.finish_reason === "content_filter");
+  const why = el("button", { type: "button", class: "why" }, "Why this answer");
+  why.addEventListener("click", () => showWhy(turn, why));
+  const copy = el("button", { type: "button" }, "Copy");
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(turn.reply);
+    say("Copied.");
+  });
+  const feedback = feedbackButtons(turn, say);
+  holder.append(
+    ...[sourceList(turn.citations)].filter(Boolean),
+    ...turn.notes.map((note) => el("p", { class: "notes" }, note)),
+    el("div", { class: "actions" }, why, copy, feedback.buttons), feedback.holder);
+}
+
+function failReply({ holder, text }, problem) {
+  holder.classList.add("failed");
+  text.textContent = problem;
+}
+
+function toEnd() {
+  log.scrollTop = log.scrollHeight;
+}
+
+// Sending
+
+async function ask(text) {
+  const stop = new AbortController();
+  state.running = stop;
+  setBusy(true);
+  addUser(text);
+  const reply = addReply();
+  toEnd();
+  say("Sending…", true);
+  let shown = "";
+  try {
+    if (!state.conversation) {
+      const made = await call("POST", "/v1/conversations", { role: byId("role").value });
+      state.conversation = made.id;
+    }
+    await streamTurn({ message: text, conversation: state.conversation }, {
+      progress: ({ stage, detail }) => say(stages[stage]?.(detail) ?? "Working…", true),
+      delta: (data) => { shown += data.text; reply.text.textContent = shown; toEnd(); },
+      turn: (turn) => {
+        finishReply(reply, turn);
+        say(`Groundling: ${turn.reply}`);
+        setTimeout(() => { if (byId("status").textContent.startsWith("Groundling:")) say(""); }, 50);
+      },
+    }, stop.signal);
+  } catch (error) {
+    if (error.name === "AbortError") { failReply(reply, "Stopped."); say("Stopped."); }
+    else if (error instanceof ApiError) {
+      failReply(reply, error.message);
+      say("");
+      if (error.status === 401) askForKey(error.message);
+    } else { failReply(reply, "Something went wrong on this page."); say(""); throw error; }
+  } finally {
+    state.running = null;
+    setBusy(false);
+    toEnd();
+    message.focus();
+  }
+  if (key.get()) await guarded(loadConversations());
+}
+
+function setBusy(busy) {
+  byId("send").hidden = busy;
+  byId("stop").hidden = !busy;
+  byId("role").disabled = busy || state.conversation !== null;
+}
+
+// Conversations
+
+async function loadConversations() {
+  const { data } = await call("GET", "/v1/conversations?limit=100");
+  byId("no-conversations").hidden = data.length > 0;
+  byId("conversations").replaceChildren(...data.map((conversation) => {
+    const title = conversation.title || "New conversation";
+    const current = conversation.id === state.conversation;
+    if (current) byId("title").textContent = title;
+    return el("li", { class: current ? "current" : "" },
+      el("button", { type: "button", class: "open", "aria-current": current ? "true" : null, title,
+        on: { click: () => openConversation(conversation.id) } }, title),
+      el("button", { type: "button", class: "icon delete", "aria-label": `Delete “${title}”`,
+        on: { click: () => deleteConversation(conversation.id, title) } }, "✕"));
+  }));
+}
+
+async function openConversation(id) {
+  if (state.running) return;
+  const whole = await guarded(call("GET", `/v1/conversations/${encodeURIComponent(id)}`));
+  if (!whole) return;
+  clearLog();
+  state.conversation = whole.id;
+  byId("role").value = whole.role;
+  setBusy(false);
+  if (whole.turns.length) byId("welcome").hidden = true;
+  for (const turn of whole.turns) {
+    addUser(turn.messages.at(-1).content);
+    finishReply(addReply(), turn);
+  }
+  closeSidebar();
+  await guarded(loadConversations());
+  toEnd();
+}
+
+async function deleteConversation(id, title) {
+  if (!confirm(`Delete “${title}” for good?`)) return;
+  await guarded(call("DELETE", `/v1/conversations/${encodeURIComponent(id)}`));
+  if (id === state.conversation) newConversation();
+  await guarded(loadConversations());
+}
+
+function newConversation() {
+  if (state.running) return;
+  state.conversation = null;
+  clearLog();
+  byId("welcome").hidden = false;
+  byId("title").textContent = "New conversation";
+  setBusy(false);
+  showOpening();
+  closeSidebar();
+  for (const item of document.querySelectorAll("#conversations .current")) item.classList.remove("current");
+  message.focus();
+}
+
+function clearLog() {
+  for (const item of [...log.children]) if (item.id !== "welcome") item.remove();
+  hideWhy();
+  hideSnippet();
+  say("");
+}
+
+function showOpening() {
+  for (const item of log.querySelectorAll(".opening")) item.remove();
+  const role = state.roles.find(({ name }) => name === byId("role").value);
+  byId("welcome").hidden = Boolean(role?.opening.length);
+  for (const line of role?.opening ?? []) {
+    log.append(el("article", { class: "reply opening", "aria-label": "Groundling" }, el("div", { class: "text" }, line)));
+  }
+}
+
+async function guarded(work) {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.status === 401) askForKey(error.message);
+    else say(error.message);
+    return null;
+  }
+}
+
+// Key, theme, start
+
+function askForKey(problem = "") {
+  byId("key-problem").textContent = problem;
+  if (!byId("key-dialog").open) byId("key-dialog").showModal();
+}
+
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  byId("theme").textContent = theme === "dark" ? "Light mode" : "Dark mode";
+}
+
+function closeSidebar() {
+  byId("sidebar").classList.remove("open");
+}
+
+async function start() {
+  key.takeFromAddress();
+  const roles = await guarded(call("GET", "/v1/roles"));
+  if (!roles) return;
+  state.roles = roles.data;
+  byId("role").replaceChildren(...roles.data.map(({ name }) => el("option", { value: name }, name)));
+  byId("role").value = roles.default;
+  byId("examples").replaceChildren(...EXAMPLES.map((text) =>
+    el("button", { type: "button", on: { click: () => ask(text) } }, text)));
+  if (!state.conversation) showOpening();
+  await guarded(loadConversations());
+  message.focus();
+}
+
+byId("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = message.value.trim();
+  if (!text || state.running) return;
+  message.value = "";
+  message.style.height = "";
+  ask(text);
+});
+message.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    byId("composer").requestSubmit();
+  }
+});
+message.addEventListener("input", () => {
+  message.style.height = "auto";
+  message.style.height = `${message.scrollHeight}px`;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || byId("key-dialog").open) return;
+  hideSnippet();
+  if (state.running) state.running.abort();
+  else if (!hideWhy()) closeSidebar();
+});
+byId("stop").addEventListener("click", () => state.running?.abort());
+byId("new-chat").addEventListener("click", newConversation);
+byId("role").addEventListener("change", showOpening);
+byId("close-why").addEventListener("click", hideWhy);
+byId("open-sidebar").addEventListener("click", () => { byId("sidebar").classList.add("open"); byId("new-chat").focus(); });
+byId("close-sidebar").addEventListener("click", () => { closeSidebar(); byId("open-sidebar").focus(); });
+byId("theme").addEventListener("click", () => {
+  const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  localStorage.setItem("groundling-theme", theme);
+  setTheme(theme);
+});
+byId("forget-key").addEventListener("click", () => { key.forget(); askForKey(); });
+byId("key-form").addEventListener("submit", () => { key.set(byId("key").value.trim()); byId("key").value = ""; start(); });
+setTheme(localStorage.getItem("groundling-theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
+start();

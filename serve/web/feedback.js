@@ -1,0 +1,58 @@
+// Thumbs and the form behind the thumb down.
+
+import { ApiError, call } from "./api.js";
+import { el } from "./dom.js";
+
+const REASONS = {
+  wrong: "Wrong", nonsense: "Makes no sense", vague: "Too vague", dull: "Dull", unsafe: "Unsafe", other: "Something else",
+};
+
+export function feedbackButtons(turn, say) {
+  const up = thumb("👍", "Good answer");
+  const down = thumb("👎", "Bad answer");
+  const holder = el("div", { class: "feedback-holder" });
+  mark(turn.feedback?.thumb);
+
+  function mark(value) {
+    up.setAttribute("aria-pressed", String(value === "up"));
+    down.setAttribute("aria-pressed", String(value === "down"));
+  }
+  async function give(body) {
+    try {
+      await call("PUT", `/v1/turns/${encodeURIComponent(turn.id)}/feedback`, body);
+      mark(body.thumb);
+      say("Thank you, your feedback is kept.");
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      say(error.message);
+    }
+  }
+  up.addEventListener("click", () => { holder.replaceChildren(); give({ thumb: "up" }); });
+  down.addEventListener("click", () => {
+    if (holder.firstChild) { holder.replaceChildren(); return; }
+    holder.append(form(give, () => { holder.replaceChildren(); down.focus(); }));
+    holder.querySelector("input").focus();
+  });
+  return { buttons: [up, down], holder };
+}
+
+function thumb(sign, label) {
+  return el("button", { type: "button", "aria-label": label, title: label, "aria-pressed": "false" }, sign);
+}
+
+function form(give, close) {
+  const better = el("textarea", { rows: 2, maxlength: 8000, "aria-label": "A better answer" , placeholder: "What should it have said? (optional)" });
+  const chips = Object.entries(REASONS).map(([value, label]) =>
+    el("label", { class: "chip" }, el("input", { type: "radio", name: "reason", value }), label));
+  const made = el("form", { class: "feedback" },
+    el("fieldset", {}, el("legend", {}, "What was wrong with it?"), ...chips), better,
+    el("div", { class: "row" },
+      el("button", { type: "button", on: { click: close } }, "Cancel"),
+      el("button", { type: "submit", class: "primary" }, "Send feedback")));
+  made.addEventListener("submit", (event) => {
+    event.preventDefault();
+    give({ thumb: "down", reason: made.elements.reason.value || null, better: better.value.trim() || null });
+    close();
+  });
+  return made;
+}

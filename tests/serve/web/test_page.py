@@ -1,0 +1,234 @@
+"""What a person can do on the page, by mouse, keyboard and at phone width; and what untrusted text cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from toolset import Result, Source, Tool, Toolset
+
+from ..api.conftest import Running, eventually
+from .conftest import shot
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Open = Callable[..., Any]
+
+
+async def ask(page: Page, text: str) -> None:
+    await expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
+    await page.get_by_label("Message", exact=True).fill(text)
+    await page.keyboard.press("Enter")
+
+
+async def test_a_question_streams_progress_and_ends_in_a_cited_answer(open_page: Open):
+    page = await open_page()
+    await shot(page, "welcome")
+    await ask(page, "slow 1.0 about the Vistula")
+    await expect(page.get_by_role("status")).to_have_text("Writing 4 candidates…")
+    await expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    await shot(page, "progress")
+    await expect(page.get_by_role("button", name="Why this answer")).to_be_visible()
+    await ask(page, "Where does the Vistula flow?")
+    marker = page.locator(".reply").nth(1).get_by_role("link", name="Source 1: Vistula")
+    await expect(marker.first).to_have_attribute("href", "https://example.org/vistula?a=1&b=2")
+    await expect(marker.first).to_have_attribute("rel", "noopener noreferrer")
+    await marker.first.hover()
+    await expect(page.get_by_role("tooltip")).to_contain_text("It flows into the Baltic Sea.")
+    await shot(page, "citation")
+
+
+async def test_why_this_answer_shows_candidates_scores_tools_and_times(open_page: Open):
+    page = await open_page()
+    await ask(page, "Where does the Vistula flow, by broken boats?")
+    await page.get_by_role("button", name="Why this answer").click()
+    panel = page.get_by_role("complementary", name="Why this answer")
+    await expect(panel).to_contain_text("4 candidates, ")
+    await expect(panel).to_contain_text("Best draft")
+    await expect(panel.locator(".bars").first.locator("dt")).to_have_text(
+        ["Sensible", "Specific", "Interesting", "Safe"]
+    )
+    await expect(panel.locator(".track i").first).to_have_attribute("style", "width: 91%;")
+    await expect(panel).to_contain_text("It failed: ")
+    await expect(panel).to_contain_text("Together")
+    await shot(page, "why")
+    await page.keyboard.press("Escape")
+    await expect(panel).to_be_hidden()
+    await expect(page.get_by_role("button", name="Why this answer")).to_be_focused()
+
+
+async def test_what_was_filtered_is_shown_as_filtered(open_page: Open):
+    page = await open_page(color_scheme="dark")
+    await ask(page, "unsafe things")
+    await expect(page.locator(".reply.blocked")).to_contain_text("rather not")
+    await page.get_by_role("button", name="Why this answer").click()
+    panel = page.get_by_role("complementary", name="Why this answer")
+    await expect(panel).to_contain_text("4 candidates, 4 filtered")
+    await expect(panel).to_contain_text("Blocked by the filter")
+    await expect(panel.locator(".reason").first).to_contain_text("P(safe)")
+    assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
+    await shot(page, "filtered-dark")
+
+
+async def test_stop_ends_the_turn_in_the_engine(open_page: Open, served: Running):
+    page = await open_page()
+    await ask(page, "slow 30")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.locator(".reply")).to_have_text("Stopped.")
+    await expect(page.get_by_role("button", name="Send")).to_be_visible()
+    await eventually(lambda: served.agent.decoder.cancelled == 1)  # type: ignore[attr-defined]
+
+
+async def test_conversations_are_kept_opened_again_and_deleted(open_page: Open):
+    page = await open_page()
+    await ask(page, "say the first one")
+    await expect(page.get_by_role("button", name="Why this answer")).to_be_visible()
+    await page.get_by_role("button", name="New conversation").click()
+    await ask(page, "say the second one")
+    sidebar = page.get_by_role("navigation", name="Conversations")
+    await expect(sidebar.get_by_role("listitem")).to_have_count(2)
+    await page.reload()
+    await sidebar.get_by_role("button", name="say the first one", exact=True).click()
+    await expect(page.locator(".reply .text")).to_have_text("the first one")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("say the first one")
+    page.on("dialog", lambda dialog: dialog.accept())
+    await sidebar.get_by_role("button", name="Delete “say the first one”").click()
+    await expect(sidebar.get_by_role("listitem")).to_have_count(1)
+    await expect(page.locator(".reply")).to_have_count(0)
+
+
+async def test_a_role_is_picked_and_opens_the_conversation(open_page: Open):
+    page = await open_page()
+    await page.get_by_label("Role of the agent").select_option("everest")
+    await expect(page.locator(".opening")).to_contain_text("Mount Everest")
+    await ask(page, "hello")
+    await page.get_by_role("button", name="Why this answer").click()
+    await expect(page.get_by_role("complementary")).to_contain_text("Role: everest")
+    await expect(page.get_by_label("Role of the agent")).to_be_disabled()
+
+
+async def test_feedback_reaches_the_export(open_page: Open, served: Running):
+    page = await open_page()
+    await ask(page, "say something dull")
+    await page.get_by_role("button", name="Bad answer").click()
+    await page.get_by_text("Dull", exact=True).click()
+    await page.get_by_label("A better answer").fill("Something bright.")
+    await shot(page, "feedback")
+    await page.get_by_role("button", name="Send feedback").click()
+    await expect(page.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "true")
+    async with served.client() as client:
+        exported = (await client.get("/v1/feedback/export")).text
+    assert '"attribute":"interesting"' in exported
+    assert "Something bright." in exported
+
+
+async def test_untrusted_text_is_shown_and_never_becomes_markup(open_page: Open, served: Running):
+    bad = '<img src=x onerror="window.broken=1"><script>window.broken=1</script>'
+
+    class Hostile(Tool):
+        name = "retrieval"
+        description = "Returns what an attacker wrote."
+        open_domain = True
+
+        def run(self, query: str) -> list[Result]:
+            text = f"The Oder is a river of Poland {bad}."
+            return [Result(text=text, source=Source(title=f"Oder {bad}", url="javascript:window.broken=1"))]
+
+    served.agent.toolset = Toolset([Hostile()])
+    page = await open_page()
+    await ask(page, f"say {bad}")
+    await expect(page.locator(".reply .text")).to_have_text(bad)
+    await expect(page.locator(".user p")).to_have_text(f"say {bad}")
+    await ask(page, "What is the Oder?")
+    await expect(page.get_by_role("button", name="Why this answer")).to_have_count(2)
+    for button in await page.get_by_role("button", name="Why this answer").all():
+        await button.click()
+        await expect(page.get_by_role("complementary")).to_be_visible()
+    for marker in await page.locator(".cite").all():
+        await marker.hover()
+    await page.reload()
+    await page.locator("#conversations .open").first.click()
+    await expect(page.locator(".user")).to_have_count(2)
+    assert await page.evaluate("window.broken") is None
+    assert (
+        await page.locator("#log img:not([src='/web/icon.svg']), #log script, #why img, #conversations img").count()
+        == 0
+    )
+    assert await page.locator("a[href^='javascript']").count() == 0
+    assert await page.evaluate("try { document.body.innerHTML = '<b>x</b>'; 1 } catch { 'refused' }") == "refused"
+
+
+async def test_without_a_key_the_page_asks_for_one(open_page: Open, served: Running):
+    page = await open_page(key="")
+    dialog = page.get_by_role("dialog", name="API key")
+    await expect(dialog).to_be_visible()
+    await shot(page, "key")
+    await dialog.get_by_label("Key").fill("gl_wrong")
+    await page.keyboard.press("Enter")
+    await expect(dialog).to_contain_text("not valid")
+    await dialog.get_by_label("Key").fill(served.key)
+    await page.keyboard.press("Enter")
+    await expect(dialog).to_be_hidden()
+    await ask(page, "say hello there")
+    await expect(page.locator(".reply .text")).to_have_text("hello there")
+
+
+async def test_the_key_leaves_the_address_at_once(open_page: Open, served: Running):
+    page = await open_page()
+    await expect(page.get_by_label("Role of the agent")).to_have_value("assistant")
+    assert page.url == f"{served.url}/"
+
+
+async def test_it_works_at_phone_width(open_page: Open):
+    page = await open_page(width=375, height=740, has_touch=True, is_mobile=True, device_scale_factor=2)
+    await ask(page, "Where does the Vistula flow?")
+    await expect(page.locator(".cite")).to_be_visible()
+    width = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1]
+    await shot(page, "phone")
+    await page.get_by_role("button", name="Why this answer").click()
+    await expect(page.get_by_role("complementary")).to_be_in_viewport()
+    await shot(page, "phone-why")
+    await page.get_by_role("button", name="Close", exact=True).click()
+    await page.get_by_role("button", name="Conversations").click()
+    await expect(page.get_by_role("navigation")).to_be_in_viewport()
+    await shot(page, "phone-conversations")
+
+
+async def test_it_can_be_used_by_keyboard_alone_and_says_what_things_are(open_page: Open):
+    page = await open_page()
+    await expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    await page.keyboard.type("What is 2 + 3?")
+    await page.keyboard.press("Shift+Enter")
+    await page.keyboard.type("Please.")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".reply .cite")).to_be_visible()
+    await expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    reached = []
+    for _ in range(12):
+        await page.keyboard.press("Shift+Tab")
+        reached.append(
+            await page.evaluate(
+                "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
+            )
+        )
+        if "Source 1" in str(reached[-1]):
+            break
+    assert {"Bad answer", "Good answer", "Copy", "Why this answer"} <= set(reached)
+    await expect(page.get_by_role("tooltip")).to_contain_text("2 + 3 = 5")
+    unnamed = await page.evaluate(
+        """[...document.querySelectorAll('button, a, select, input, textarea')].filter((e) => e.checkVisibility()
+           && !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML)"""
+    )
+    assert unnamed == []
+
+
+async def test_an_error_is_told_and_the_page_goes_on(open_page: Open):
+    page = await open_page()
+    await ask(page, "down")
+    await expect(page.locator(".reply.failed")).to_contain_text("engine cannot be reached")
+    await ask(page, "say still here")
+    await expect(page.locator(".reply .text").nth(1)).to_have_text("still here")
