@@ -27,7 +27,7 @@ class Calculator(Tool):
         "combinatorics, unit conversions, dates, time zones, and currency by dated reference rates. "
         "Returns nothing for what it does not fully understand."
     )
-    timeout = 5.0
+    timeout = 10.0  # the first conversion builds the unit registry: about 0.5 s, 3 s seen on a crowded machine
 
     def __init__(self, now: Callable[[], datetime] | None = None) -> None:
         """`now` gives the present moment, aware of its zone; the default is the machine's clock."""
