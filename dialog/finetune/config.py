@@ -113,7 +113,7 @@ class Config(Settings):
     """One run."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
-    model: str = "SmolLM2-135M-Instruct"
+    model: str = "smollm2-135m-instruct"
     data: str | None = Field(default=None, description="Folder that relative paths start from.")
     method: Method = "ewc"
     tasks: dict[str, Task] = Field(min_length=1)
@@ -143,12 +143,7 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> tuple[Confi
         raise FinetuneError(
             f"no recipe or file {name_or_path!r}. Use one of {', '.join(recipes())}, or the path of a YAML file."
         )
-    try:
-        value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FinetuneError(f"{path.name} is not readable YAML: {error}.") from None
-    if not isinstance(value, dict):
-        raise FinetuneError(f"{path.name} holds a {type(value).__name__}, not keys and values. See docs/finetune.md.")
+    value = read_yaml(path)
     for override in overrides:
         apply(value, override)
     try:
@@ -159,6 +154,32 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> tuple[Confi
         raise FinetuneError(f"{path.name}: {key}: {fault['msg']}, got {fault.get('input')!r:.60}.") from None
     folder = Path(os.path.expandvars(config.data)).expanduser() if config.data else path.parent
     return config, folder if folder.is_absolute() else Path.cwd() / folder
+
+
+def read_yaml(path: Path, depth: int = 0) -> dict[str, Any]:
+    """A configuration's keys, over those of the recipe that its key `extends` names. Raises FinetuneError."""
+    try:
+        value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise FinetuneError(f"{path.name} is not readable YAML: {error}.") from None
+    if not isinstance(value, dict):
+        raise FinetuneError(f"{path.name} holds a {type(value).__name__}, not keys and values. See docs/finetune.md.")
+    parent = value.pop("extends", None)
+    if parent is None:
+        return value
+    known = recipes()
+    if parent not in known or depth > 4:
+        raise FinetuneError(f"{path.name}: extends {parent!r}, which is no recipe. Use one of {', '.join(known)}.")
+    return merged(read_yaml(known[parent], depth + 1), value)
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` over `below`, dictionaries key by key, everything else whole."""
+    both = dict(below)
+    for key, value in above.items():
+        inner = both.get(key)
+        both[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return both
 
 
 def apply(value: dict[str, Any], override: str) -> None:

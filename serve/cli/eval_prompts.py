@@ -55,7 +55,7 @@ async def measure(
     from serve.assemble import AgentOptions, assemble
     from serve.progress import progress
 
-    found = await assemble(AgentOptions(**options, corpus="none", **({"candidates": candidates} if candidates else {})))
+    found = await assemble(AgentOptions(**options, corpus="none", candidates=candidates))
     agent = found.agent
     if threshold is not None:
         agent.policy = Policy(threshold=threshold)

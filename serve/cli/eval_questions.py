@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dialog.finetune.records import GroundedQuestion
     from dialog.turn import Turn
 
+_MARKER = re.compile(r"\[\d+\]")
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 _ABSTAINS = re.compile(
     r"\b(?:could not find|couldn't find|found no source|found nothing|can't say|cannot say|do(?:es)? not say"
@@ -66,7 +67,12 @@ def command(
 
 
 async def measure(
-    questions: list[GroundedQuestion], corpus: str, folder: Path, candidates: int | None, seed: int, options: dict
+    questions: list[GroundedQuestion],
+    corpus: str,
+    folder: Path,
+    candidates: int | None,
+    seed: int,
+    options: dict[str, Any],
 ) -> dict[str, Any]:
     """All figures of a question set; `folder` holds the corpus while it runs."""
     from dialog.messages import Message
@@ -76,7 +82,7 @@ async def measure(
     from toolset.retrieval import Retrieval
     from toolset.toolset import Toolset
 
-    agent_options = AgentOptions(**options, corpus="none", **({"candidates": candidates} if candidates else {}))
+    agent_options = AgentOptions(**options, corpus="none", candidates=candidates)
     place, embedder = corpus_at(corpus, folder)
     agent = (await assemble(agent_options)).agent
     agent.toolset = Toolset([Calculator(), Retrieval(place, embedder).load()])
@@ -175,7 +181,7 @@ def abstains(turn: Turn) -> bool:
 
 def holds(reply: str, answers: tuple[str, ...]) -> bool:
     """Whether a reply holds one of the answers, as whole words, after SQuAD's normalisation."""
-    text = f" {normal(re.sub(r'\[\d+\]', ' ', reply))} "
+    text = f" {normal(_MARKER.sub(' ', reply))} "
     return any(f" {normal(answer)} " in text for answer in answers if normal(answer))
 
 

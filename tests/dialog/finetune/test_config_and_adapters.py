@@ -1,0 +1,176 @@
+"""Recipes and their faults, adapter folders and their cards, perplexity and curves."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from dialog.errors import AdapterError, FinetuneError, RecordError
+from dialog.finetune.adapters import AdapterCard, AdapterStore, read_card, write_adapter
+from dialog.finetune.config import DataSource, LoraSettings, load_config, recipes
+from dialog.finetune.lora import add_adapter
+from dialog.finetune.metrics import MetricsLog, draw_curves, read_metrics
+from dialog.finetune.retention import general_text, perplexity, read_texts
+from dialog.finetune.saving import write_whole
+from dialog.finetune.sources import KINDS, load_task_data
+
+MINE = """
+name: mine
+retention: {texts: [general.txt]}
+tasks: {reply: {sources: [{path: data.jsonl}]}}
+"""
+
+
+def test_every_recipe_loads_says_its_command_and_names_known_kinds():
+    for name, path in recipes().items():
+        config, _ = load_config(name)
+        assert path.read_text().startswith(f"# groundling finetune {name}")
+        assert {source.kind for task in config.tasks.values() for source in task.sources} <= set(KINDS)
+
+
+def test_a_recipe_extends_another_and_changes_reach_inside():
+    joint, _ = load_config("joint")
+    config, _ = load_config("joint-cpu", ["train.learning_rate=5e-4", "lora.rank=4", "method=lora"])
+    assert config.tasks == joint.tasks
+    assert (config.train.learning_rate, config.lora.rank, config.method) == (5e-4, 4, "lora")
+    assert config.lora.from_layer == 20
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("train.stepz=3", r"train\.stepz"),
+        ("train.steps=0", r"train\.steps"),
+        ("method=magic", "method"),
+        ("steps", "is not key=value"),
+        ("name.x=1", "holds a value"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(tmp_path: Path, change: str, message: str):
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINE)
+    assert load_config(str(path))[1] == tmp_path
+    with pytest.raises(FinetuneError, match=message):
+        load_config(str(path), [change])
+
+
+def test_unknown_recipes_and_kinds_are_refused(tmp_path: Path):
+    with pytest.raises(FinetuneError, match=r"no recipe or file 'jiont'.*joint"):
+        load_config("jiont")
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINE)
+    config, folder = load_config(str(path))
+    with pytest.raises(RecordError, match=r"data\.jsonl cannot be read"):
+        load_task_data(config, folder)
+    task = config.tasks["reply"].model_copy(update={"sources": (DataSource(kind="diasafetty", path="x"),)})
+    with pytest.raises(FinetuneError, match="unknown kind 'diasafetty'"):
+        load_task_data(config.model_copy(update={"tasks": {"reply": task}}), folder)
+
+
+def test_every_kind_reads_its_public_file_and_splits_by_key(shared_data: Path):
+    config, _ = load_config("joint")
+    data = load_task_data(config, shared_data)
+    assert {one.source.kind for one in data} == {
+        source.kind for task in config.tasks.values() for source in task.sources
+    }
+    for one in data:
+        assert one.train, one.source
+        if one.source.kind != "lookalikes":
+            share = len(one.held_out) / (
+                len(one.held_out) + len(KINDS[one.source.kind](shared_data / str(one.source.path), 0))
+            )
+            assert 0.01 < share < 0.2, one.source
+
+
+def card(**changes) -> AdapterCard:
+    values = {"name": "mine", "base_model": "tiny", "base_revision": "r", "method": "ewc"}
+    return AdapterCard(**{**values, **changes})
+
+
+def test_a_new_version_is_a_new_path_and_the_newest_is_found(tiny, tmp_path: Path):
+    adapted = add_adapter(tiny(), LoraSettings(rank=2), base="tiny", revision="r")
+    store = AdapterStore(tmp_path / "store")
+    made = tmp_path / "made"
+    write_adapter(made, adapted, card(safety_threshold=0.4, refused="forgot"))
+    first, second = store.install(made), store.install(made)
+    assert (first.card.version, second.card.version) == ("v0001", "v0002")
+    assert store.find("mine").path == second.path
+    assert store.find("mine@v0001").path == first.path
+    assert store.find(str(made)).card.refused == "forgot"
+    assert first.card.refused is None
+    assert "P(safe) < 0.4000" in (first.path / "README.md").read_text()
+    config = json.loads((first.path / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == ("tiny", "r")
+    with pytest.raises(AdapterError, match=r"no adapter 'other'. Installed: mine@v0001, mine@v0002"):
+        store.find("other")
+
+
+def test_a_folder_without_card_or_weights_is_refused(tmp_path: Path):
+    with pytest.raises(AdapterError, match=r"holds no card\.json"):
+        read_card(tmp_path)
+    (tmp_path / "card.json").write_text(card().model_dump_json())
+    with pytest.raises(AdapterError, match="adapter_model"):
+        AdapterStore(tmp_path / "store").install(tmp_path)
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch):
+    path = tmp_path / "f.txt"
+    write_whole(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(FinetuneError, match="disk is full"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_perplexity_of_a_uniform_model_is_its_vocabulary(tiny):
+    model = tiny()
+    torch.nn.init.zeros_(model.get_output_embeddings().weight)
+    found = perplexity(model, [[1, 2, 3], [4, 5, 6, 7, 8]])
+    assert found.tokens == 6
+    assert found.perplexity == pytest.approx(101, rel=1e-4)
+
+
+def test_perplexity_weighs_tokens_not_stretches(tiny):
+    model, stretches = tiny(), [[1, 2, 3, 4, 5, 6], [9, 8]]
+    total = 0.0
+    for stretch in stretches:
+        logits = model(torch.tensor([stretch])).logits[0].log_softmax(-1)
+        total -= sum(float(logits[i, stretch[i + 1]].detach()) for i in range(len(stretch) - 1))
+    assert perplexity(model, stretches).perplexity == pytest.approx(math.exp(total / 6), rel=1e-5)
+
+
+def test_what_is_measured_on_was_never_learned_from(tmp_path: Path):
+    path = tmp_path / "general.txt"
+    path.write_text("\n\n".join(f"paragraph {i} " + "word " * 90 for i in range(60)))
+    learn, measure = general_text([path])
+    assert not set(learn) & set(measure)
+    assert sorted(learn + measure) == sorted(read_texts(path))
+    with pytest.raises(RecordError, match="cannot be read"):
+        read_texts(tmp_path / "missing.txt")
+
+
+def test_metrics_survive_a_cut_line_and_drop_what_is_after_the_resumed_step(tmp_path: Path):
+    log = MetricsLog(tmp_path)
+    for step in range(1, 6):
+        log.write(step, loss=1.0 / step, retention_ratio=1.0)
+    log.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "lo')
+    resumed = MetricsLog(tmp_path, from_step=3)
+    resumed.write(4, loss=9.0)
+    resumed.close()
+    assert [(row["step"], row["loss"]) for row in read_metrics(tmp_path / "metrics.jsonl")][-2:] == [
+        (3, 0.333333),
+        (4, 9.0),
+    ]
+    assert draw_curves(tmp_path / "metrics.jsonl", tmp_path / "curves.png", title="t")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,306 @@
+"""The trainer: what it learns, that splits of the work change nothing, and that nothing is lost when it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from dialog.dialect import Pair
+from dialog.errors import FinetuneError
+from dialog.finetune.config import LoraSettings, TrainSettings
+from dialog.finetune.examples import Example, LabelTarget
+from dialog.finetune.lora import add_adapter, lower_states, trained, upper_only
+from dialog.finetune.losses import JointLoss, collate
+from dialog.finetune.metrics import read_metrics
+from dialog.finetune.mixing import micro_batches, plan_hash, plan_steps
+from dialog.finetune.trainer import LowerCache, Trainer
+
+TOKENS = Example(ids=(5, 6, 7, 8, 9), taught=(False, False, True, True, False))
+JUDGED = Example(ids=(11, 12, 13), labels=(LabelTarget(2, Pair(20, 21), 0.75), LabelTarget(2, Pair(22, 23), 0.0)))
+PREFERRED = Example(
+    ids=(30, 31, 32, 33),
+    labels=(LabelTarget(3, Pair(20, 21), 1.0),),
+    rival=Example(ids=(30, 31), labels=(LabelTarget(1, Pair(20, 21), 0.0),)),
+)
+
+
+def examples(count: int = 24) -> list[Example]:
+    generator = torch.Generator().manual_seed(3)
+    made = []
+    for i in range(count):
+        ids = tuple(torch.randint(1, 100, (4 + i % 9,), generator=generator).tolist())
+        label = LabelTarget(len(ids) - 1, Pair(20, 21), float(i % 2))
+        made.append(Example(ids=ids, labels=(label,)) if i % 2 else Example(ids=ids, taught=(True,) * len(ids)))
+    return made
+
+
+def trainer(model, folder: Path, *, steps: int = 6, from_layer: int = 0, **changes) -> Trainer:
+    values = {"steps": steps, "batch_size": 8, "micro_tokens": 40, "learning_rate": 1e-2, "save_every": 2} | changes
+    settings = TrainSettings(device="cpu", **values)
+    adapted = add_adapter(model, LoraSettings(rank=4, from_layer=from_layer), base="tiny", revision="r")
+    plan = plan_steps({"a": examples()}, {"a": 1.0}, steps=steps, batch_size=settings.batch_size, seed=0)
+    accelerator = Accelerator(cpu=True)
+    return Trainer(adapted, plan, settings, folder=folder, pad=0, accelerator=accelerator, from_layer=from_layer)
+
+
+def weights(one: Trainer) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in one.parameters.items()}
+
+
+def test_the_joint_loss_equals_one_written_out_by_hand(tiny):
+    model = tiny()
+    sums = JointLoss(model)(collate([TOKENS, JUDGED, PREFERRED], pad=0))
+
+    def logits(ids: tuple[int, ...]) -> torch.Tensor:
+        return model(torch.tensor([ids])).logits[0]
+
+    token_rows = logits(TOKENS.ids).log_softmax(-1)
+    tokens = -(token_rows[1, 7] + token_rows[2, 8]) / 2
+    at = logits(JUDGED.ids)[2]
+    first, second = at[[20, 21]].log_softmax(-1), at[[22, 23]].log_softmax(-1)
+    labels = (-(0.75 * first[0] + 0.25 * first[1]) - second[1]) / 2
+    chosen, rejected = logits((30, 31, 32, 33))[3], logits((30, 31))[1]
+    preference = -F.logsigmoid((chosen[20] - chosen[21]) - (rejected[20] - rejected[21]))
+    torch.testing.assert_close(sums.tokens, tokens, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(sums.labels, labels, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(sums.preferences, preference, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(sums.total, tokens + labels + preference, rtol=1e-5, atol=1e-6)
+
+
+def test_padding_does_not_change_a_loss(tiny):
+    loss = JointLoss(tiny())
+    alone = loss(collate([JUDGED], pad=0)).total
+    beside = loss(collate([JUDGED, Example(ids=tuple(range(1, 40)))], pad=0)).total
+    torch.testing.assert_close(alone, beside, rtol=1e-5, atol=1e-6)
+
+
+def test_upper_layers_on_cached_states_are_the_whole_model(tiny):
+    model = tiny()
+    batch = collate([TOKENS, JUDGED], pad=0)
+    whole = JointLoss(model)(batch).total
+    states = lower_states(model, batch.ids, batch.mask, 3)
+    with upper_only(model, 3):
+        upper = JointLoss(model)(batch, states).total
+    torch.testing.assert_close(whole, upper, rtol=1e-6, atol=1e-6)
+    assert len(model.model.layers) == 4
+
+
+def test_an_examples_states_come_from_its_first_group_whoever_asks(tiny):
+    one, two, long = examples()[:3]
+    model, cpu = tiny(), torch.device("cpu")
+    first, second = LowerCache(2), LowerCache(2)
+    for cache in (first, second):
+        cache.enter([one, long])
+        cache.enter([one, two])
+    first.get(model, [one, long], len(long.ids), 0, cpu)
+    ahead = first.get(model, [one, two], 12, 0, cpu)
+    assert torch.equal(ahead, second.get(model, [one, two], 12, 0, cpu))  # as in a run resumed at the second group
+
+
+def test_training_lowers_the_loss_and_leaves_the_base_alone(tiny, tmp_path: Path):
+    one = trainer(tiny(), tmp_path, steps=30, batch_size=24)
+    base = {name: p.clone() for name, p in one.model.named_parameters() if not p.requires_grad}
+    one.train()
+    rows = [row for row in read_metrics(tmp_path / "metrics.jsonl") if "loss" in row]
+    assert rows[-1]["loss"] < 0.6 * rows[0]["loss"]
+    assert all(torch.equal(p, base[name]) for name, p in one.model.named_parameters() if not p.requires_grad)
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_micro_batches_do_not_change_the_step(tiny, tmp_path: Path):
+    whole, parts = trainer(tiny(), tmp_path / "a", micro_tokens=4096), trainer(tiny(), tmp_path / "b", micro_tokens=30)
+    whole.train()
+    parts.train()
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(value, weights(parts)[name], rtol=1e-3, atol=1e-5)
+
+
+def test_checkpointed_activations_do_not_change_the_step(tiny, tmp_path: Path):
+    plain = trainer(tiny(), tmp_path / "a", steps=2)
+    saving = trainer(tiny(), tmp_path / "b", steps=2, gradient_checkpointing=True)
+    plain.train()
+    saving.train()
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(value, weights(saving)[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("from_layer", [0, 2])
+def test_a_resumed_run_ends_with_the_same_bits(tiny, tmp_path: Path, from_layer: int):
+    unbroken = trainer(tiny(), tmp_path / "a", from_layer=from_layer)
+    unbroken.train()
+
+    class Stop(Exception):
+        pass
+
+    def stop(progress) -> None:
+        if progress.step == 5:
+            raise Stop
+
+    broken = trainer(tiny(), tmp_path / "b", from_layer=from_layer)
+    broken.on_progress = stop
+    with pytest.raises(Stop):
+        broken.train()
+    resumed = trainer(tiny(), tmp_path / "b", from_layer=from_layer)
+    assert resumed.train() == 4
+    for name, value in weights(unbroken).items():
+        assert torch.equal(value, weights(resumed)[name]), name
+    steps = [row["step"] for row in read_metrics(tmp_path / "b" / "metrics.jsonl") if "loss" in row]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+import torch
+torch.set_num_threads(1)
+from test_training import trainer, weights
+from conftest_tiny import make
+from safetensors.torch import save_file
+one = trainer(make(), Path({folder!r}), steps={steps}, save_every=1)
+one.train()
+if one.accelerator.is_main_process:
+    save_file(weights(one), {out!r})
+"""
+
+
+def script(tmp_path: Path, folder: Path, out: Path, steps: int) -> Path:
+    here = Path(__file__).parent
+    text = (here / "conftest.py").read_text()
+    inner = text[text.index("    def make") : text.index("    return make")]
+    lines = [line[4:] for line in inner.splitlines()]
+    (tmp_path / "conftest_tiny.py").write_text(
+        "import torch\nfrom typing import Any\nVOCABULARY = 101\n" + "\n".join(lines) + "\n"
+    )
+    paths = [str(tmp_path), str(here), str(here.parents[2])]
+    path = tmp_path / f"{folder.name}.py"
+    path.write_text(SCRIPT.format(paths=paths, folder=str(folder), out=str(out), steps=steps))
+    return path
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_with_the_same_weights_as_an_unbroken_one(tmp_path: Path):
+    def start(name: str) -> subprocess.Popen:
+        file = script(tmp_path, tmp_path / name, tmp_path / f"{name}.safetensors", 40)
+        return subprocess.Popen([sys.executable, str(file)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+    assert start("unbroken").wait(timeout=300) == 0
+    victim = start("killed")
+    deadline = time.monotonic() + 300
+    while not list((tmp_path / "killed" / "checkpoints").glob("step-0000002")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    victim.send_signal(signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed.safetensors").exists()
+    assert start("killed").wait(timeout=300) == 0
+    expected, found = (load_file(tmp_path / f"{name}.safetensors") for name in ("unbroken", "killed"))
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+@pytest.mark.slow
+def test_two_processes_over_gloo_train_what_one_does(tmp_path: Path):
+    single = script(tmp_path, tmp_path / "one", tmp_path / "one.safetensors", 4)
+    double = script(tmp_path, tmp_path / "two", tmp_path / "two.safetensors", 4)
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    subprocess.run([sys.executable, str(single)], check=True, timeout=300, env=env)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    subprocess.run([*launch, str(double)], check=True, timeout=300, env=env)
+    expected, found = (load_file(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
+    for name, value in expected.items():
+        torch.testing.assert_close(value, found[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_loss_that_is_not_a_number_stops_and_keeps_the_checkpoint(tiny, tmp_path: Path):
+    one = trainer(tiny(), tmp_path)
+
+    def poison(progress) -> None:
+        if progress.step == 3:
+            with torch.no_grad():
+                next(iter(one.parameters.values())).fill_(float("nan"))
+
+    one.on_progress = poison
+    with pytest.raises(FinetuneError, match=r"nan.*step 4.*train\.learning_rate"):
+        one.train()
+    kept = load_file(tmp_path / "checkpoints" / "step-0000002" / "weights.safetensors")
+    assert all(torch.isfinite(value).all() for value in kept.values())
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_the_last_checkpoint(tiny, tmp_path: Path, monkeypatch):
+    import dialog.finetune.checkpoints as checkpoints
+
+    one = trainer(tiny(), tmp_path)
+    real = torch.save
+
+    def full(value, path, *args, **options):
+        if "step-0000004" in str(path):
+            raise OSError(28, "No space left on device")
+        return real(value, path, *args, **options)
+
+    monkeypatch.setattr(checkpoints.torch, "save", full)
+    with pytest.raises(FinetuneError, match="disk is full"):
+        one.train()
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-0000002"]
+
+
+def test_running_out_of_memory_says_what_to_lower(tiny, tmp_path: Path, monkeypatch):
+    one = trainer(tiny(), tmp_path)
+
+    def exhausted(*args, **options):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(one, "loss", exhausted)
+    with pytest.raises(FinetuneError, match=r"train\.micro_tokens \(now 40\)"):
+        one.train()
+
+
+def test_a_checkpoint_of_another_run_is_refused(tiny, tmp_path: Path):
+    trainer(tiny(), tmp_path, steps=2).train()
+    with pytest.raises(FinetuneError, match="another run"):
+        trainer(tiny(), tmp_path, steps=4).train()
+
+
+def test_a_plan_mixes_tasks_by_weight_and_follows_from_the_seed():
+    made = examples()
+    tasks = {"many": made[:20], "few": made[20:]}
+    plan = plan_steps(tasks, {"many": 3, "few": 1}, steps=10, batch_size=8, seed=5)
+    drawn = [id(one) for batch in plan for one in batch]
+    assert len(drawn) == 80
+    assert sum(one in {id(e) for e in tasks["few"]} for one in drawn) == 20
+    assert plan_hash(plan) == plan_hash(plan_steps(tasks, {"many": 3, "few": 1}, steps=10, batch_size=8, seed=5))
+    assert plan_hash(plan) != plan_hash(plan_steps(tasks, {"many": 3, "few": 1}, steps=10, batch_size=8, seed=6))
+    with pytest.raises(FinetuneError, match="'none'"):
+        plan_steps({"none": []}, {"none": 1}, steps=1, batch_size=1, seed=0)
+
+
+def test_groups_keep_to_the_token_budget_and_hold_everything():
+    made = [*examples(), PREFERRED]
+    groups = micro_batches(made, 40)
+    assert sorted(id(e) for group in groups for e in group) == sorted(map(id, made))
+    for group in groups:
+        rows = [row for e in group for row in (e, e.rival) if row]
+        assert len(group) == 1 or len(rows) * max(len(row.ids) for row in rows) <= 40
+
+
+def test_unknown_targets_and_layers_are_named(tiny):
+    with pytest.raises(FinetuneError, match=r"'w_q' is not in the model.*q_proj"):
+        add_adapter(tiny(), LoraSettings(target_modules=("w_q",)), base="tiny", revision="r")
+    with pytest.raises(FinetuneError, match="layers 0 to 3"):
+        add_adapter(tiny(), LoraSettings(from_layer=4), base="tiny", revision="r")
+
+
+def test_only_upper_layers_are_adapted_when_asked(tiny):
+    adapted = add_adapter(tiny(), LoraSettings(from_layer=2, target_modules=("q_proj",)), base="tiny", revision="r")
+    assert {name.split("layers.")[1][0] for name in trained(adapted)} == {"2", "3"}
+    config = json.loads(json.dumps(adapted.peft_config["default"].to_dict(), default=str))
+    assert (config["base_model_name_or_path"], config["revision"]) == ("tiny", "r")
