@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from toolset.errors import ToolConfigError
 from toolset.translator import Translator
@@ -22,6 +23,15 @@ _spec.loader.exec_module(tiny_models)
 
 ROWS = tiny_models.ROWS
 SPANISH = [row for row in ROWS if row[2] == "es"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models this small gain nothing from a second thread, and lose much where the machine is busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
