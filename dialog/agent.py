@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from dialog.calibration import calibrate_safety
-from dialog.citations import Cited
+from dialog.citations import Cited, sentences
 from dialog.decoder import Decoder, Sample, Sampling
 from dialog.dialect import Dialect, choose_dialect
 from dialog.errors import ContextLengthError
@@ -80,7 +80,7 @@ class Agent:
         self._calibrated = not self.dialect.judges_untuned
 
     async def prepare(self) -> None:
-        """Calibrate where the model needs it. The first turn does so by itself; a service does it before it is ready."""
+        """Calibrate where the model needs it. The first turn does so itself; a service does it before it is ready."""
         if not self._calibrated:
             await calibrate_safety(self.decoder, self.dialect, self.role)
             self._calibrated = True
@@ -122,6 +122,15 @@ class Agent:
         """Free the toolset and the engine."""
         await self.toolset.aclose()
         await self.decoder.aclose()
+
+
+def whole_sentences(sample: Sample) -> str:
+    """A sample's text; one that ran into its length ends at its last whole sentence, where it has one."""
+    text = sample.text.strip()
+    if sample.finish_reason == "stop":
+        return text
+    whole = [part for part in sentences(text) if part.rstrip("\"')]").endswith((".", "!", "?"))]
+    return " ".join(whole) or text
 
 
 class _TurnInProgress:
@@ -210,7 +219,7 @@ class _TurnInProgress:
         started = time.perf_counter()
         cited = found.cited
         if cited is None or (not cited.grounded and not found.answered):
-            text = draft.text.strip()
+            text = whole_sentences(draft)
             if found.seeks_facts and not found.evidence and self.settings.rounds:
                 self.notes.append("No source was found.")
                 text = NO_SOURCE.format(draft=text)

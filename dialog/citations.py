@@ -1,7 +1,8 @@
 """Citations: which snippet supports which sentence, and what is dropped because none does.
 
 A sentence is supported by a snippet where its names and numbers stand in the snippet (or in the question), most of
-its other words do, and it says something that the question did not. That is a test of words, not of meaning: it
+its other words do, and what it adds to the question stands in a sentence of the snippet that is about the question.
+"The largest dwarf planet" is not about "which planet is the largest". That is a test of words, not of meaning: it
 cannot see a negation. It errs towards dropping, costs no model call, and is as strict with a large model as with a
 small one; the model's own GROUNDED discriminator is read beside it.
 Terms: groundedness and citation accuracy, LaMDA (arXiv 2201.08239) section 4.3.
@@ -10,7 +11,7 @@ Terms: groundedness and citation accuracy, LaMDA (arXiv 2201.08239) section 4.3.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dialog.evidence import Evidence
@@ -20,7 +21,7 @@ LEAST_SUPPORT = 0.6
 """Least share of a sentence's content words that its snippet must hold; measured in docs/log.md."""
 
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
-_WORD = re.compile(r"\d[\d,]*(?:\.\d+)?%?|[^\W\d_][\w'’]*", re.UNICODE)
+_WORD = re.compile(r"\d[\d,]*(?:\.\d+)?%?|[^\W\d_][\w'’]*(?:-[^\W\d_][\w'’]*)*", re.UNICODE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
 _ABBREVIATION = re.compile(r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|No|c|ca|approx|e\.g|i\.e|etc)\.$")
 _STOP = frozenset(
@@ -28,10 +29,19 @@ _STOP = frozenset(
     "have had having it its it's he she they them his her their this that these those there here which who whom whose "
     "what when where why how not no nor so than then too very can could will would shall should may might must also "
     "just about into over under between during after before such only own same more most other some any each both all "
-    "i you we me my your our us him known called named one first".split()
+    "i you we me my your our us him known called named one many much tell".split()
 )
 
 
+LEAST_OF_QUESTION = 0.5
+"""Least share of the question's content words in a sentence that is about it."""
+
+_SUPERLATIVE = re.compile(
+    r"\b(?:first|last|most|least|(?!(?:forest|west|east|best|rest|test|interest|harvest)\b)[a-z]{3,}est)\b",
+    re.IGNORECASE,
+)
+_ORDINAL = re.compile(r"second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+(?:st|nd|rd|th)")
+_RANKABLE = frozenset({"known", "ever", "single", "and"})
 _EXPECTED = (
     (
         re.compile(r"\bwhen\b|\b(?:what|which) (?:year|date|day|century)\b", re.I),
@@ -51,7 +61,7 @@ class Support(NamedTuple):
     share: float
     """Of the sentence's content words, those found in the snippet or the question."""
     informative: bool
-    """Some content word is the snippet's and not the question's."""
+    """Some content word is not the question's, and stands in a sentence of the snippet that is about the question."""
     foreign: tuple[str, ...]
     """Names and numbers found in neither."""
 
@@ -79,9 +89,9 @@ def sentences(text: str) -> list[str]:
     return found
 
 
-def support(sentence: str, snippet: str, question: str) -> Support:
-    """How far `snippet` supports `sentence`, given `question`."""
-    held, asked = _stems(snippet), _stems(question)
+def support(sentence: str, snippet: str, question: str, title: str = "") -> Support:
+    """How far `snippet` with its `title` supports `sentence`, given `question`."""
+    held, asked = _stems(snippet) | _stems(title), _stems(question)
     words = _WORD.findall(_MARKER.sub("", sentence))
     content = [word for word in words if word.lower() not in _STOP]
     if not content:
@@ -94,11 +104,40 @@ def support(sentence: str, snippet: str, question: str) -> Support:
         for word, there in zip(content, found, strict=True)
         if not there and (word[0].isdigit() or (word[0].isupper() and word is not first))
     )
-    return Support(
-        share=sum(found) / len(found),
-        informative=any(stem in held and stem not in asked for stem in stems),
-        foreign=foreign,
-    )
+    added = {stem for stem in stems if stem in held and stem not in asked}
+    informative = any(added & about for about in _about(snippet, title, question))
+    return Support(share=sum(found) / len(found), informative=informative, foreign=foreign)
+
+
+def _about(snippet: str, title: str, question: str) -> Iterator[set[str]]:
+    """The stems of each sentence of the snippet that is about the question; its title is understood in all of them."""
+    asked, titled = _stems(question), _stems(title)
+    for sentence in sentences(snippet):
+        stems = _stems(sentence) | titled
+        if len(asked & stems) >= LEAST_OF_QUESTION * len(asked) and not _ranks_otherwise(sentence, question):
+            yield stems
+
+
+def _ranks_otherwise(sentence: str, question: str) -> bool:
+    """Whether the sentence has the question's superlative only for another rank or a narrower kind.
+
+    "Second-largest" and "largest dwarf planet" do not answer "which planet is the largest", nor does "the nation's
+    first secretary of state" answer "who was the first president".
+    """
+    asked = _stems(question)
+    words = [word.lower() for word in _WORD.findall(sentence)]
+    for superlative in {match.group().lower() for match in _SUPERLATIVE.finditer(question)}:
+        places = [i for i, word in enumerate(words) if word == superlative or word.endswith(f"-{superlative}")]
+        fits = False
+        for i in places:
+            ranked = words[i] != superlative or (i > 0 and bool(_ORDINAL.fullmatch(words[i - 1])))
+            following = next((word for word in words[i + 1 :] if word not in _RANKABLE), "")
+            narrowed = bool(following) and following not in _STOP and _stem(following) not in asked
+            fits = fits or not (ranked or narrowed)
+        other_rank = superlative in ("first", "last") and any(_ORDINAL.fullmatch(word) for word in words)
+        if not fits and (places or other_rank):
+            return True
+    return False
 
 
 def cite(text: str, evidence: Sequence[Evidence], question: str) -> Cited:
@@ -111,7 +150,7 @@ def cite(text: str, evidence: Sequence[Evidence], question: str) -> Cited:
     for sentence in sentences(text):
         wanted = {int(number) for number in _MARKER.findall(sentence)}
         bare = _MARKER.sub("", sentence).strip()
-        rated = [(item, support(bare, f"{item.title}. {item.text}", question)) for item in evidence]
+        rated = [(item, support(bare, item.text, question, item.title)) for item in evidence]
         holding = [(item, rating) for item, rating in rated if rating.supported]
         if holding:
             best = max(holding, key=lambda pair: (pair[0].number in wanted, pair[1].share, -pair[0].number))
@@ -154,6 +193,7 @@ def quote(evidence: Sequence[Evidence], question: str) -> Cited | None:
             # A summary's first sentence says what its subject is, and its title is understood in all of them.
             score = len(asked & (stems | title)) - 0.35 * rank - 0.1 * min(position, 5)
             score += EXPECTED_KIND * bool(kind and kind.search(_without(sentence, question)))
+            score -= EXPECTED_KIND * _ranks_otherwise(sentence, question)
             if stems and (best is None or score > best[0]):
                 best = (score, sentence, item)
     return number([(best[1], best[2])]) if best else None

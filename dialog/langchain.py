@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -223,8 +224,17 @@ def _usage(turn: Turn) -> UsageMetadata:
     return UsageMetadata(input_tokens=prompt, output_tokens=completion, total_tokens=prompt + completion)
 
 
-@functools.cache
+_LOOP_LOCK = threading.Lock()
+
+
 def _loop() -> LoopThread:
+    """This module's event loop, made on the first call."""
+    with _LOOP_LOCK:
+        return _make_loop()
+
+
+@functools.cache
+def _make_loop() -> LoopThread:
     return LoopThread("groundling-langchain")
 
 

@@ -24,6 +24,9 @@ from toolset.toolset import Toolset
 MAX_ROUNDS = 4
 """LaMDA section 6.2: the toolset is asked at most four times a turn."""
 
+QUERY_TOKENS = 24
+"""Longest query that the model writes, in tokens."""
+
 LONGEST_QUOTE = 300
 """Characters up to which a tool's exact result is quoted as it is instead of being put in the model's words."""
 
@@ -72,7 +75,10 @@ async def research(
                 found.cited = exact
                 return found
         found.prompt_ids = dialect.research_prompt(messages, role, draft.token_ids, found.steps)
-        samples = await decoder.generate(found.prompt_ids, sampling)
+        # Without evidence the model is only asked for a better query: one short sample.
+        asks_again = not found.evidence and not model_leads
+        drawn = sampling.model_copy(update={"n": 1, "max_tokens": QUERY_TOKENS}) if asks_again else sampling
+        samples = await decoder.generate(found.prompt_ids, drawn)
         found.sampled_tokens += sum(len(sample.token_ids) for sample in samples)
         said = [(sample, dialect.read_step(sample.text)) for sample in samples]
         asked = {step.query for step in found.steps}
@@ -127,7 +133,9 @@ def _best_answer(answers: Sequence[tuple[Sample, Answer]], found: Research, ques
     rated: list[tuple[float, Cited, Sample]] = []
     for sample, answer in answers:
         cited = cite(answer.text, found.evidence, question)
-        share = max((support(answer.text, item.text, question).share for item in found.evidence), default=0.0)
+        share = max(
+            (support(answer.text, item.text, question, item.title).share for item in found.evidence), default=0.0
+        )
         likelihood = sample.logprob / max(1, len(sample.token_ids))
         rated.append((2.0 * cited.grounded + share + 0.1 * likelihood, cited, sample))
         reason = None if cited.grounded or not found.evidence else "its evidence does not support it"

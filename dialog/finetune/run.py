@@ -7,6 +7,7 @@ The run's folder holds everything until then: running the same command again con
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -211,20 +212,28 @@ def examples_of(
     config: Config, data: list[TaskData], learn: list[str], writer: ExampleWriter
 ) -> tuple[dict[str, list[Example]], dict[str, float], int]:
     """(examples by task, weights by task, records skipped as too long). Raises RecordError where none may be."""
+    weights = {name: task.weight for name, task in config.tasks.items()}
+    records: dict[str, list[TrainingRecord]] = {}
+    for one in data:
+        records.setdefault(one.task, []).extend(one.train)
+    if config.method == "replay":
+        records[REPLAY] = [PlainText(text=text) for text in learn]
+        weights[REPLAY] = config.replay.weight
+    drawn, scale = config.train.steps * config.train.batch_size, sum(weights.values())
     tasks: dict[str, list[Example]] = {}
     skipped = 0
-    for one in data:
-        for record in one.train:
+    for name, rows in records.items():
+        random.Random(f"{config.train.seed} {name}").shuffle(rows)
+        examples = tasks.setdefault(name, [])
+        for record in rows:
+            if len(examples) > drawn * weights[name] / scale + 1:
+                break  # a short run does not tokenise what it will not draw
             try:
-                tasks.setdefault(one.task, []).extend(writer.write(record))
+                examples += writer.write(record)
             except RecordError:
                 if config.train.too_long == "error":
                     raise
                 skipped += 1
-    weights = {name: task.weight for name, task in config.tasks.items()}
-    if config.method == "replay":
-        tasks[REPLAY] = [example for text in learn for example in writer.write(PlainText(text=text))]
-        weights[REPLAY] = config.replay.weight
     return tasks, weights, skipped
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -164,7 +164,6 @@ class Trainer:
         self.model.train()
         groups = self._groups(self.plan[step])
         sums = torch.zeros(4, device=accelerator.device)
-        layers = upper_only(self.model, self.cache.first) if self.cache else nullcontext()
         with out_of_memory(settings):
             # The cache runs lower layers itself, so it is read before the model is cut down to the upper ones.
             for i, group in enumerate(groups):
@@ -174,11 +173,10 @@ class Trainer:
                     width = batch.ids.shape[1]
                     states = self.cache.get(self.model, group, width, self.pad, accelerator.device)
                 last = i + 1 == len(groups)
-                with layers if self.cache else nullcontext(), nullcontext() if last else accelerator.no_sync(self.loss):
+                with self._adapted_layers(), nullcontext() if last else accelerator.no_sync(self.loss):
                     losses = self.loss(batch, states)
                     accelerator.backward(losses.total * (accelerator.num_processes / settings.batch_size))
                 sums += torch.stack([part.detach().float() for part in losses])
-                layers = upper_only(self.model, self.cache.first) if self.cache else nullcontext()
             penalty = self.penalty.add_gradients() if self.penalty else None
             norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), settings.clip)
         sums = accelerator.reduce(sums, reduction="sum") / settings.batch_size  # type: ignore[operator]
@@ -196,6 +194,10 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return figures, sum(example.length for example in self.plan[step])
+
+    def _adapted_layers(self) -> AbstractContextManager[None]:
+        """The model cut down to its adapted layers where the lower ones are cached."""
+        return upper_only(self.model, self.cache.first) if self.cache else nullcontext()
 
     def _groups(self, batch: Sequence[Example]) -> list[list[Example]]:
         mine = batch[self.accelerator.process_index :: self.accelerator.num_processes]

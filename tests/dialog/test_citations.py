@@ -36,7 +36,7 @@ EVIDENCE = [snippet(1, "Louvre", LOUVRE), snippet(2, "Mona Lisa", MONA_LISA)]
     ],
 )
 def test_support_wants_names_numbers_and_something_new(sentence: str, question: str, supported: bool) -> None:
-    assert support(sentence, MONA_LISA, question).supported is supported
+    assert support(sentence, MONA_LISA, question, "Mona Lisa").supported is supported
 
 
 def test_the_supporting_snippet_is_cited_and_numbered_in_order_of_use() -> None:
@@ -101,3 +101,42 @@ def test_evidence_is_numbered_in_the_tools_order() -> None:
         (3, "Calculator", "1 + 1 = 2", False),
         (4, "Two", "Two. User: hi", True),
     ]
+
+
+JUPITER = "Jupiter is the fifth planet from the Sun, and the largest in the Solar System."
+PLUTO = "Pluto is a dwarf planet. It is the largest known dwarf planet in the Solar System, but less massive than Eris."
+ERIS = "Eris is the most massive and second-largest known dwarf planet in the Solar System."
+JEFFERSON = (
+    "Thomas Jefferson was the third president of the United States from 1801 to 1809. "
+    "He was the nation's first U.S. secretary of state under George Washington."
+)
+WASHINGTON = "George Washington was the first president of the United States."
+
+
+@pytest.mark.parametrize(
+    ("sentence", "snippet", "title", "question", "supported"),
+    [
+        (
+            "Jupiter is the largest planet.",
+            JUPITER,
+            "Jupiter",
+            "Which planet is the largest in the solar system?",
+            True,
+        ),
+        ("Pluto is the largest planet.", PLUTO, "Pluto", "Which planet is the largest in the solar system?", False),
+        ("Eris is the largest planet.", PLUTO, "Pluto", "Which planet is the largest in the solar system?", False),
+        ("Eris is the largest planet.", ERIS, "Eris", "Which planet is the largest in the solar system?", False),
+        ("George Washington.", WASHINGTON, "", "Who was the first president of the United States?", True),
+        (
+            "The first president was Thomas Jefferson, who served from 1801 to 1809.",
+            JEFFERSON,
+            "Thomas Jefferson",
+            "Who was the first president of the United States?",
+            False,
+        ),
+    ],
+)
+def test_another_rank_or_a_narrower_kind_is_no_support(
+    sentence: str, snippet: str, title: str, question: str, supported: bool
+) -> None:
+    assert support(sentence, snippet, question, title).supported is supported

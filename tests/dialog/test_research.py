@@ -143,7 +143,9 @@ async def test_a_low_groundedness_takes_the_citation_away(scripted, tuned: Tuned
 
 
 async def test_none_safe_means_the_fixed_reply(scripted) -> None:
-    turn = await Agent(scripted(["Bad."], probability=lambda _: 0.1), settings=FEW).reply(ask("Hello?"))
+    turn = await Agent(
+        scripted(["Bad."], probability=lambda prompt: 0.1 if "Bad." in prompt else 0.9), settings=FEW
+    ).reply(ask("Hello?"))
     assert turn.reply == Policy().fixed_reply
     assert turn.finish_reason == "content_filter"
     assert turn.draft is None
