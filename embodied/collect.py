@@ -214,6 +214,18 @@ def ignore_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings in a file's header. Raises CollectError where there is none."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            header = json.loads(file.readline())
+        if header["format"] != FORMAT:
+            raise ValueError
+        return header["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CollectError(f"{path} is no experience file. Make one with `groundling collect plans`.") from None
+
+
 def read_experience(path: Path) -> Iterator[Experience]:
     """The experiences of a file, each id once. Raises CollectError for an unreadable line, naming it."""
     seen: set[int] = set()

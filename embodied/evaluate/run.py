@@ -33,7 +33,8 @@ RULES: dict[str, Rule] = {
 """Families whose answers are several names; all other choices are corrected by the prior."""
 EMPTY_QUESTION = "Question:"
 ROLE = Role(name="embodied", persona="You answer questions about homes and household tasks, briefly.")
-PLAN_TOKENS = 320
+PLAN_TOKENS = 256
+"""Room for about 30 steps; the longest tenth of the recorded plans is cut."""
 
 
 @dataclass
@@ -58,8 +59,8 @@ class FamilyScores:
 class Asker:
     """Asks one decoder in one dialect."""
 
-    def __init__(self, decoder: Decoder, dialect: Dialect) -> None:
-        self.decoder, self.dialect = decoder, dialect
+    def __init__(self, decoder: Decoder, dialect: Dialect, plan_tokens: int = PLAN_TOKENS) -> None:
+        self.decoder, self.dialect, self.plan_tokens = decoder, dialect, plan_tokens
         self.priors: dict[tuple[int, ...], float] = {}
 
     def prompt(self, text: str) -> list[int]:
@@ -94,7 +95,7 @@ class Asker:
     async def write(self, item: Item) -> str:
         """The plan that the model writes, taking the likeliest token each time."""
         sampling = Sampling(
-            n=1, temperature=0.0, max_tokens=PLAN_TOKENS, stop_token_ids=self.dialect.stop_token_ids, seed=0
+            n=1, temperature=0.0, max_tokens=self.plan_tokens, stop_token_ids=self.dialect.stop_token_ids, seed=0
         )
         samples = await self.decoder.generate(self.prompt(item.prompt), sampling)
         return samples[0].text
@@ -105,10 +106,11 @@ async def evaluate(
     dialect: Dialect,
     items: Sequence[Item],
     *,
+    plan_tokens: int = PLAN_TOKENS,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, FamilyScores]:
-    """Score every item. Returns scores by family, in the order of the items."""
-    asker = Asker(decoder, dialect)
+    """Score every item; written plans end after `plan_tokens`. Returns scores by family, in the order of the items."""
+    asker = Asker(decoder, dialect, plan_tokens)
     found: dict[str, FamilyScores] = {}
     for done, item in enumerate(items, 1):
         scores = found.setdefault(item.family, FamilyScores(item.family))

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from embodied.archive import Recording, default_archive
+from embodied.collect import read_experience, read_settings
 from embodied.errors import TaskError
 from embodied.splits import EVAL_ACTIVITIES, Split, check_no_overlap, home_seeds, seen_recordings, split_recordings
 from embodied.tasks import home_tasks
@@ -103,7 +105,8 @@ def build_items(
 
 
 def training_records(count: int, *, seed: int = 0, check: bool = True) -> list[dict[str, Any]]:
-    """Training examples of the four families, `count` of each: {"family", "context", "response"}.
+    """Training examples of the four families, `count` of each, as finetuning reads them: {"context", "response",
+    "source"}, where the source names the family.
 
     Raises TaskError where a prompt is also an evaluation prompt (checked against 100 of each evaluation family).
     """
@@ -113,6 +116,24 @@ def training_records(count: int, *, seed: int = 0, check: bool = True) -> list[d
         raise TaskError("a held-out activity is among the training answers. Build with `embodied.splits`.")
     if check:
         check_no_overlap(items, build_items("eval", 100), lambda item: item.prompt)
-    records = [{"family": i.family, "context": i.messages(), "response": i.gold} for i in items]
+    records = [{"context": i.messages(), "response": i.gold, "source": f"embodied:{i.family}"} for i in items]
     random.Random(seed).shuffle(records)
+    return records
+
+
+def plan_records(path: Path, *, seed: int = 0) -> list[dict[str, Any]]:
+    """Training examples from a file of `groundling collect plans`: every plan that reached its goal.
+
+    Raises CollectError for a file that cannot be read, TaskError for one whose homes are kept for evaluation.
+    """
+    rng = random.Random(seed)
+    if read_settings(path).get("split") != "train":
+        raise TaskError(f"{path} was collected in evaluation homes. Collect with --split train to train on it.")
+    records = []
+    for entry in read_experience(path):
+        if entry["kind"] == "plans" and entry["found"] and entry["plan_text"]:
+            asked = rng.choice(home_tasks.PLAN).format(f"see to it that {entry['goal_text']}")
+            context = [{"role": "user", "content": asked}]
+            response = "\n".join(entry["plan_text"])
+            records.append({"context": context, "response": response, "source": "embodied:collected_plan"})
     return records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,7 @@ def collect() -> None:
     \b
       groundling collect plans -n 500 --out plans.jsonl
       groundling collect explore -n 500 --steps 30 --out explore.jsonl
+      groundling collect tasks -n 500 --plans plans.jsonl --out data/experience.jsonl
     """
 
 
@@ -65,6 +67,35 @@ def explore(**options: Any) -> None:
       groundling collect explore -n 1000 --steps 30 --out explore.jsonl
     """
     run("explore", **options)
+
+
+@collect.command()
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file, .jsonl.")
+@click.option("-n", "--count", type=click.IntRange(1, 20_000), default=500, show_default=True, help="Per family.")
+@click.option("--seed", type=click.IntRange(0, 80), default=0, show_default=True, help="Draws other examples.")
+@click.option("--plans", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Add collected plans.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def tasks(out: Path, count: int, seed: int, plans: Path | None, as_json: bool) -> None:
+    """Training examples of the four families, for `groundling finetune embodied`: plan generation, activity
+    recognition, counting and object path tracking. None is about a held-out activity or home.
+
+    \b
+      groundling collect tasks -n 1000 --out data/experience.jsonl
+      groundling finetune embodied data=data
+    """
+    from embodied.tasks import plan_records, training_records
+    from serve.progress import progress
+
+    with progress("building training examples"):
+        records = training_records(count, seed=seed) + (plan_records(plans, seed=seed) if plans else [])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(out.name + ".part")
+    partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
+    partial.replace(out)
+    families = Counter(record["source"].removeprefix("embodied:") for record in records)
+    found = {"file": str(out), "n": len(records), "families": dict(sorted(families.items()))}
+    told = ", ".join(f"{number} {family.replace('_', ' ')}" for family, number in families.items())
+    click.echo(json.dumps(found) if as_json else f"{out}: {len(records)} examples: {told}")
 
 
 def run(

@@ -100,6 +100,33 @@ def test_the_command_uses_a_pool_and_prints_one_object(tmp_path: Path) -> None:
     assert entry["plan_text"][0].startswith("1. ")
 
 
+def test_tasks_become_training_records(tmp_path: Path) -> None:
+    from dialog.finetune.records import Generation
+
+    plans, out = tmp_path / "plans.jsonl", tmp_path / "data" / "experience.jsonl"
+    collect(CollectSettings(kind="plans", recorded=0), plans, 3, workers=1)
+    result = run("tasks", "-n", "3", "--plans", str(plans), "--out", str(out), "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["families"] == {
+        "activity_recognition": 3,
+        "collected_plan": 3,
+        "counting": 3,
+        "object_path_tracking": 3,
+        "plan_generation": 3,
+    }
+    records = [Generation.model_validate_json(line) for line in out.read_text().splitlines()]
+    assert len(records) == found["n"] == 15
+
+
+def test_plans_from_evaluation_homes_are_not_trained_on(tmp_path: Path) -> None:
+    path = tmp_path / "plans.jsonl"
+    collect(CollectSettings(kind="plans", split="eval", recorded=0), path, 1, workers=1)
+    result = run("tasks", "-n", "1", "--plans", str(path), "--out", str(tmp_path / "x.jsonl"))
+    assert result.exit_code == 1
+    assert "was collected in evaluation homes" in result.stderr
+
+
 def test_the_command_names_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text("{}\n")
     result = run("explore", "-n", "1", "--out", str(tmp_path / "x.jsonl"))

@@ -45,7 +45,8 @@ def test_rouge_and_common_steps() -> None:
 
 def test_plans_are_run_as_they_stand(small_home: Scene) -> None:
     goal = ["INSIDE(cup.7, fridge.5)"]
-    good = "1. Walk to the table.\n2. Grab the cup.\n3. Walk to the fridge.\n4. Open the fridge.\n5. Put the cup in the fridge."
+    good = "1. Walk to the table.\n2. Grab the cup.\n3. Walk to the fridge.\n4. Open the fridge.\n"
+    good += "5. Put the cup in the fridge."
     assert run_plan(good, small_home, goal) == (True, 1.0, 1.0)
     assert run_plan(good.replace("4. Open the fridge.\n", ""), small_home, goal) == (False, 0.75, 0.0)
     assert run_plan("", small_home, goal) == (False, 0.0, 0.0)
@@ -90,9 +91,9 @@ async def test_chained_likelihood_equals_the_models_own(decoder: Decoder, defaul
 
 
 async def test_the_default_model_is_scored(decoder: Decoder) -> None:
-    families = ("counting", "lists", "activity_recognition", "plan_generation_seen")
-    items = [item for family in families for item in build_family(family, "eval", 2)]
-    scores = await evaluate(decoder, choose_dialect(decoder), items)
+    families = ("counting", "lists", "plan_generation_seen")
+    items = [item for family in families for item in build_family(family, "eval", 1)]
+    scores = await evaluate(decoder, choose_dialect(decoder), items, plan_tokens=12)
     found = compare(items, scores, scores)
     assert set(found["tasks"]) == set(families)
     assert found["mean_relative_improvement"] in (0.0, None)
@@ -117,7 +118,7 @@ def test_relative_improvement_and_intervals_are_the_tuned_models(tmp_path: Path)
 
 
 def test_the_command_prints_one_object(default_model: Path) -> None:
-    arguments = ["--model", str(default_model), "--limit", "2", "--family", "counting", "--json"]
+    arguments = ["--model", str(default_model), "--limit", "1", "--family", "counting", "--json"]
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)

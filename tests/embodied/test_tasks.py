@@ -74,7 +74,7 @@ def test_unseen_plans_are_about_held_out_activities() -> None:
 
 def test_training_shares_no_prompt_with_evaluation() -> None:
     records = training_records(12, check=False)
-    assert Counter(record["family"] for record in records) == dict.fromkeys(TRAINING_FAMILIES, 12)
+    assert Counter(r["source"].removeprefix("embodied:") for r in records) == dict.fromkeys(TRAINING_FAMILIES, 12)
     assert {record["context"][0]["role"] for record in records} == {"user"}
     held_out = {said(activity) for activity in EVAL_ACTIVITIES}
     assert not [record for record in records if record["response"] in held_out]

@@ -15,7 +15,7 @@ from embodied.splits import EVAL_ACTIVITIES
 from embodied.tool import VirtualHome, known_plan
 from embodied.wording import say_steps
 from embodied.world import Action, Scene, Simulator, Step, execute, initial, render_line
-from toolset.tool import check_definition
+from toolset.conformance import check_tool
 
 
 async def ask(query: str, proposal: Sequence[str] | None = None) -> str:
@@ -183,5 +183,5 @@ def test_requests_are_told_from_questions() -> None:
     assert known_activity("turn off the light") is None
 
 
-def test_the_tool_fits_the_contract() -> None:
-    check_definition(VirtualHome())
+def test_the_tool_passes_the_conformance_suite() -> None:
+    check_tool(VirtualHome(), examples=["How do I make coffee?"], foreign=["What is the capital of France?"])
