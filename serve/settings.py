@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     max_connections: int = Field(default=1_000, ge=1, description="Open connections of one process.")
 
     page: bool = Field(default=True, description="Serve the web page at /.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     log_format: Literal["json", "text"] = Field(default="json", description="Form of the log on standard error.")
     log_text: bool = Field(default=False, description="Write messages and replies into the log; off keeps them out.")
     traces: bool = Field(default=False, description="Send OpenTelemetry spans (OTEL_EXPORTER_OTLP_ENDPOINT).")
@@ -84,10 +84,11 @@ class Settings(BaseSettings):
     @classmethod
     def _known_database(cls, value: str) -> str:
         try:
-            backend = make_url(value).get_backend_name()
+            url = make_url(value)
+            known = url.get_backend_name() in ("sqlite", "postgresql") and url.database not in (None, "", ":memory:")
         except ArgumentError:
-            backend = "none"
-        if backend not in ("sqlite", "postgresql"):
+            known = False
+        if not known:
             raise ValueError("use sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME")
         return value
 

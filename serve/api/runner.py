@@ -98,8 +98,22 @@ class Runner:
             raise
         self.turns += 1
         self.metrics.count_turn(turn)
+        self._log(turn, caller)
         await self.limits.spend(caller, turn.usage.prompt_tokens + turn.usage.completion_tokens)
         return turn
+
+    def _log(self, turn: Turn, caller: Caller) -> None:
+        fields: dict[str, Any] = {
+            "turn_id": turn.id,
+            "owner": caller.owner,
+            "finish_reason": turn.finish_reason,
+            "grounded": turn.grounded,
+            "seconds": turn.timings.total,
+            "tokens": turn.usage.sampled_tokens,
+        }
+        if self.settings.log_text:
+            fields |= {"text": turn.messages[-1].content, "reply": turn.reply}
+        logger.info("turn", extra=fields)
 
     async def _reply(self, agent: Agent, ask: Ask, on_event: Callable[[Event], None]) -> Turn:
         role = ask.role or agent.role

@@ -12,6 +12,18 @@ export function el(name, options = {}, ...children) {
   return made;
 }
 
+// A line drawing from a path, so that no font is needed for it.
+export function icon(path, kind = "") {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [name, value] of Object.entries({ viewBox: "0 0 24 24", class: `drawn ${kind}`, "aria-hidden": "true" })) {
+    svg.setAttribute(name, value);
+  }
+  const drawn = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  drawn.setAttribute("d", path);
+  svg.append(drawn);
+  return svg;
+}
+
 export const byId = (id) => document.getElementById(id);
 
 // Only addresses that open a page: a source may be anybody's, and "javascript:" is an address too.

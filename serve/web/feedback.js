@@ -1,15 +1,17 @@
 // Thumbs and the form behind the thumb down.
 
 import { ApiError, call } from "./api.js";
-import { el } from "./dom.js";
+import { el, icon } from "./dom.js";
 
 const REASONS = {
   wrong: "Wrong", nonsense: "Makes no sense", vague: "Too vague", dull: "Dull", unsafe: "Unsafe", other: "Something else",
 };
 
+const HAND = "M7 10.5V20H3.5v-9.5zm0 0L11 3c1.6 0 2.7 1.2 2.7 2.8V9h5a2 2 0 0 1 2 2.3l-1.1 6.9a2 2 0 0 1-2 1.8H7";
+
 export function feedbackButtons(turn, say) {
-  const up = thumb("👍", "Good answer");
-  const down = thumb("👎", "Bad answer");
+  const up = thumb(icon(HAND), "Good answer");
+  const down = thumb(icon(HAND, "turned"), "Bad answer");
   const holder = el("div", { class: "feedback-holder" });
   mark(turn.feedback?.thumb);
 

@@ -48,8 +48,9 @@ function candidateCard(candidate, label) {
   const kind = label ? "chosen" : candidate.kept ? "" : "dropped";
   return el("article", { class: `card ${kind}` },
     label ? el("span", { class: "badge good" }, label) : null,
-    el("p", {}, candidate.text || "(empty)"),
-    candidate.kept ? null : el("p", { class: "reason" }, `Filtered: ${candidate.reason ?? "no reason given"}`),
+    candidate.kept ? el("p", {}, candidate.text) : el("p", { class: "reason" }, `Filtered: ${candidate.reason ?? "no reason given"}`),
+    candidate.kept || !candidate.text ? null
+      : el("details", {}, el("summary", {}, "Show what was filtered"), el("p", {}, candidate.text)),
     candidate.scores ? bars(candidate.scores) : null,
     el("p", { class: "meta" }, [
       candidate.scores ? `Quality ${candidate.scores.quality.toFixed(2)} of 5` : null,

@@ -39,7 +39,7 @@ class Database:
     def __init__(self, url: str, *, pool: int = 8) -> None:
         self.url = driver_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        if self.is_sqlite and self.url.database not in (None, "", ":memory:"):
+        if self.is_sqlite:
             Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite, "pool_timeout": 10.0}
         if self.is_sqlite:

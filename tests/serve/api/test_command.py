@@ -44,6 +44,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path, m
     [
         ({"port": 70_000}, "setting port 70000"),
         ({"database": "mysql://root:hunter2@db/x"}, "setting database: use sqlite"),
+        ({"database": "sqlite:///:memory:"}, "setting database: use sqlite"),
         ({"cors_origins": ("*",)}, "must name origins"),
         ({"max_queue": -1}, "setting max_queue -1"),
     ],

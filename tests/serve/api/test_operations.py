@@ -223,6 +223,17 @@ async def test_logs_are_json_and_hold_no_text(service: Running, caplog: pytest.L
     ours = [line for line in lines if json.loads(line)["logger"].startswith(("serve", "dialog", "toolset"))]
     assert "private" not in "\n".join(ours)
     assert service.key not in "\n".join(lines)
+    turn = next(json.loads(line) for line in lines if json.loads(line)["message"] == "turn")
+    assert turn["finish_reason"] == "stop"
+
+
+async def test_text_is_logged_where_that_is_asked_for(
+    settings_for: Callable[..., Settings], caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO):
+        async with running(settings_for(log_text=True)) as service, service.client() as client:
+            await client.post("/v1/turns", json={"message": "say a very private thing"})
+    assert any(getattr(record, "reply", None) == "a very private thing" for record in caplog.records)
 
 
 async def test_turns_are_spans_after_the_genai_conventions(settings_for: Callable[..., Settings]):

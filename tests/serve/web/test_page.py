@@ -69,6 +69,9 @@ async def test_what_was_filtered_is_shown_as_filtered(open_page: Open):
     await expect(panel).to_contain_text("4 candidates, 4 filtered")
     await expect(panel).to_contain_text("Blocked by the filter")
     await expect(panel.locator(".reason").first).to_contain_text("P(safe)")
+    await expect(panel.get_by_text("UNSAFE reply 0")).to_be_hidden()  # shown on demand only
+    await panel.get_by_text("Show what was filtered").first.click()
+    await expect(panel.get_by_text("UNSAFE reply 0")).to_be_visible()
     assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
     await shot(page, "filtered-dark")
 
