@@ -103,7 +103,7 @@ def test_what_no_thread_can_stop_is_stopped_while_others_go_on(toolset: Toolset,
     watching.set()
     watcher.join()
     assert call.error == "no answer within 1 s"
-    assert took < 3
+    assert took < 10
     assert max(b - a for a, b in itertools.pairwise(ticks)) < 0.9  # this interpreter was not held up
     again = wait_for(toolset, "pid")
     assert again != before

@@ -94,19 +94,19 @@ def test_every_form_of_tool_and_of_output():
 
 async def test_tools_run_side_by_side():
     async def nap(query: str) -> str:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         return "a"
 
     def block(query: str) -> str:
-        time.sleep(0.2)
+        time.sleep(0.5)
         return "b"
 
     async with Toolset([make("nap", nap)] + [make(f"block{number}", block) for number in range(4)]) as toolset:
         started = time.perf_counter()
         answer = await toolset.arun("q")
-        assert time.perf_counter() - started < 0.6
+        assert time.perf_counter() - started < 1.5  # one after the other takes 2.5 s
     assert len(answer.results) == 5
-    assert all(0.15 < call.seconds < 0.6 for call in answer.calls)
+    assert all(0.4 < call.seconds < 1.5 for call in answer.calls)
 
 
 async def test_only_asks_the_named_tools():
@@ -189,7 +189,7 @@ async def test_a_hanging_tool_costs_a_turn_its_time_budget_only(run):
     async with Toolset([make("hanging", run, timeout=0.2), make("fine", lambda query: "fine")]) as toolset:
         started = time.perf_counter()
         hanging, fine = (await toolset.arun("q")).calls
-        assert time.perf_counter() - started < 1.0
+        assert time.perf_counter() - started < 2.0  # it hangs for 3 s
     assert hanging.error == "no answer within 0.2 s"
     assert [result.text for result in fine.results] == ["fine"]
 
@@ -492,7 +492,7 @@ async def test_closing_survives_tools_that_fail_at_it(caplog):
 
     started = time.perf_counter()
     await Toolset([Bad(), Hanging()]).aclose()
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 1.8  # one of them hangs for 2 s
     assert "closing tool bad failed: OSError: still open" in caplog.text
     assert "closing tool hanging failed: TimeoutError" in caplog.text
 
