@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from toolset.retrieval import Corpus, Document, Embedder, Found, abstain
+from toolset.retrieval.question import seeks_facts
 
 TOP = 3
 Sets = dict[str, list[tuple[str, bool, np.ndarray, bool]]]
@@ -52,8 +53,14 @@ def search(corpus: Corpus, question: str, without: str | None) -> list[Found]:
 def describe(corpus: Corpus, question: str, without: str | None, right: str | None) -> tuple[np.ndarray, bool]:
     found = search(corpus, question, without)
     lexicon = corpus.index().lexicon
-    values = [abstain.features(question, each, lexicon) for each in found]
-    first = bool(found) and right is not None and found[0].document.title.lower() == right.lower()
+    usable = [each for each in found if seeks_facts(question) and abstain.binds(question, each)]
+    values = [abstain.features(question, each, lexicon) for each in usable]
+    first = (
+        bool(usable)
+        and found[0] is usable[0]
+        and right is not None
+        and found[0].document.title.lower() == right.lower()
+    )
     return np.array(values).reshape(-1, len(abstain.FEATURES)), first
 
 

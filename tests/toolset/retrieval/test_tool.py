@@ -1,0 +1,152 @@
+"""What the tool answers from the default corpus, and when it answers nothing."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from toolset.retrieval import CorpusError, Embedder, Retrieval
+from toolset.retrieval.abstain import binds
+from toolset.retrieval.question import names_in, seeks_facts
+
+ANSWERED = [
+    ("Who painted the Mona Lisa?", "Mona Lisa", "Leonardo da Vinci"),
+    ("Which planet is the largest in the solar system?", "Jupiter", "largest"),
+    ("Who wrote Hamlet?", "Hamlet", "William Shakespeare"),
+    ("What is the capital of France?", "France|Paris", "Paris"),
+    ("What is the capital of Japan?", "Tokyo|Japan", "Tokyo"),
+    ("How high is Mount Everest?", "Mount Everest", "8,848"),
+    ("What is the tallest mountain in the world?", "Mount Everest", "highest mountain"),
+    ("Who developed the theory of relativity?", "Albert Einstein|Theory of relativity", "Einstein"),
+    ("What is photosynthesis?", "Photosynthesis", "energy"),
+    ("What is the longest river in Africa?", "Nile", "Nile"),
+    ("What does DNA stand for?", "DNA", "Deoxyribonucleic acid"),
+    ("What is the largest ocean on Earth?", "Pacific Ocean|Ocean", "Pacific"),
+    ("When did World War II end?", "World War II", "1945"),
+    ("Who was the first president of the United States?", "George Washington", "first president"),
+    ("Which metal is liquid at room temperature?", "Mercury (element)", "mercury"),
+    ("Who discovered penicillin?", "Alexander Fleming|Penicillin", "Fleming"),
+    ("Who wrote Pride and Prejudice?", "Pride and Prejudice|Jane Austen", "Jane Austen"),
+    ("Where is the Taj Mahal?", "Taj Mahal", "Agra"),
+    ("Who painted The Starry Night?", "The Starry Night|Vincent van Gogh", "Van Gogh"),
+    ("who is marie curie", "Marie Curie", "physicist"),
+    ("Who directed 2001: A Space Odyssey?", "2001: A Space Odyssey|Stanley Kubrick", "Kubrick"),
+    ("What is a black hole?", "Black hole", "gravit"),
+    ("Who wrote The Lord of the Rings?", "The Lord of the Rings|J. R. R. Tolkien", "Tolkien"),
+    ("Tell me about the Great Wall of China", "Great Wall of China", "fortification"),
+]
+
+LEFT_ALONE = [
+    "What is the capital of Australia?",
+    "what is the capital of australia",
+    "Hello, how are you?",
+    "How old is Rafael Nadal?",
+    "How tall is Rafael Nadal?",
+    "Thanks a lot!",
+    "Good morning!",
+    "Tell me a joke",
+    "What's your name?",
+    "What time is it?",
+    "I feel sad today.",
+    "Can you help me with my homework?",
+    "Who is Zanthor Quibblefax?",
+    "Who is the mayor of Springfield?",
+    "How do I reset my router password?",
+    "What is the capital of Wakanda?",
+    "",
+    "???",
+    "\x00\x1b[31m",
+]
+
+
+@pytest.fixture(scope="module")
+def retrieval(default_corpus: Path, embedder: Embedder) -> Retrieval:
+    return Retrieval(default_corpus, embedder).load()
+
+
+@pytest.mark.slow  # the first use of the default corpus builds it
+@pytest.mark.parametrize(("question", "titles", "holds"), ANSWERED)
+def test_everyday_questions_are_answered_from_the_right_article(retrieval, question, titles, holds):
+    answers = retrieval.run(question)[:2]
+    right = [each for each in answers if each.source and each.source.title in titles.split("|")]
+    assert right, [each.source for each in answers]
+    assert holds.lower() in right[0].text.lower()
+    assert right[0].source
+    assert str(right[0].source.url).startswith("https://en.wikipedia.org/wiki/")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("message", LEFT_ALONE)
+def test_what_the_corpus_does_not_hold_gets_nothing(retrieval, message):
+    assert [each.source for each in retrieval.run(message)] == []
+
+
+@pytest.mark.slow
+def test_the_default_corpus_names_its_authors_and_licence(retrieval):
+    info = retrieval.corpus.info()
+    assert info.documents > 10_000
+    assert "Wikipedia" in info.attribution
+    assert "CC-BY-SA-4.0" in info.attribution
+
+
+def test_a_huge_query_is_cut(corpus, embedder):
+    answers = Retrieval(corpus.store.folder, embedder).run("What is photosynthesis?" + " Please." * 1_000_000)
+    assert answers[0].text.startswith("Photosynthesis is the process")
+
+
+def test_threads_get_the_same_answers(corpus, embedder):
+    tool = Retrieval(corpus.store.folder, embedder)
+    queries = ["Who painted the Mona Lisa?", "largest planet of the solar system", "capital of France"] * 8
+    with ThreadPoolExecutor(8) as pool:
+        found = [[each.source and each.source.title for each in answer] for answer in pool.map(tool.run, queries)]
+    assert found == found[:3] * 8
+
+
+def test_no_corpus_is_an_error_when_the_tool_is_made(embedder, tmp_path):
+    with pytest.raises(CorpusError, match="no corpus at"):
+        Retrieval(tmp_path, embedder)
+
+
+@pytest.mark.parametrize(
+    ("question", "title", "bound"),
+    [
+        ("What is the capital of Australia?", "Sydney", False),
+        ("What is Australia's capital?", "Sydney", False),
+        ("What is the capital of Australia?", "Australia", False),
+        ("What is the capital of New South Wales?", "Sydney", True),
+        ("What is the capital of France?", "France", True),
+        ("What is France's capital?", "France", True),
+        ("What is the population of France?", "France", False),
+        ("Who painted the Mona Lisa?", "Jupiter", True),  # asks for no attribute: nothing to say against it
+    ],
+)
+def test_an_attribute_must_belong_to_what_was_asked_about(corpus, question, title, bound):
+    found = next(each for each in corpus.search(title, 8) if each.document.title == title)
+    assert binds(question, found) is bound
+
+
+def test_names_are_told_from_openers():
+    assert names_in("Who painted the Mona Lisa in 1503?") == {"mona", "lisa", "1503"}
+    assert names_in("Name the largest planet") == set()
+    assert names_in("Hello, how are you?") == set()
+
+
+@pytest.mark.parametrize(
+    ("message", "facts"),
+    [
+        ("Tell me a joke", False),
+        ("write a poem about spring", False),
+        ("What time is it?", False),
+        ("what's the weather like today", False),
+        ("Who wrote the poem The Raven?", True),
+        ("What is the date of the French Revolution?", True),
+        ("What is time?", True),
+        ("What's your name?", False),
+        ("Hi, how are you?", False),
+        ("Can you tell me who painted the Mona Lisa?", True),
+    ],
+)
+def test_what_no_corpus_can_answer_is_not_looked_up(message, facts):
+    assert seeks_facts(message) is facts
