@@ -20,11 +20,15 @@ import click
 @click.option("--seed", type=click.IntRange(0, 80), default=0, show_default=True, help="Draws other items.")
 @click.option("--texts", type=click.Path(path_type=Path), help="General text: perplexity before and after beside it.")
 @click.option("--plot", "plot_to", type=click.Path(path_type=Path), help="Also draw the figures into this file.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda …")
+@click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Keep the result here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     model: str | None,
     adapter: str | None,
     engine: str,
+    device: str,
+    save: Path | None,
     limit: int,
     families: Sequence[str],
     seed: int,
@@ -50,10 +54,15 @@ def command(
 
     with progress("building tasks"):
         items = build_items("eval", limit, families=families or FAMILIES, seed=seed)
-    found = asyncio.run(measure(items, model, engine, adapter))
-    if texts is not None:
-        found["perplexity_base"] = perplexity_of(texts, model, None)
-        found["perplexity_tuned"] = perplexity_of(texts, model, adapter) if adapter else None
+    adapter = None if adapter == "none" else adapter
+    found = asyncio.run(measure(items, model, engine, device, adapter))
+    found["perplexity_base"] = perplexity_of(texts, model, None) if texts else None
+    found["perplexity_tuned"] = perplexity_of(texts, model, adapter) if texts and adapter else None
+    if save is not None:
+        from dialog.finetune.saving import write_whole
+
+        kept = {"eval": "embodied", "data": f"seed-{seed}", "figures": found, "scores": None}
+        write_whole(save / f"embodied-seed-{seed}.json", json.dumps(kept))
     if plot_to is not None:
         from embodied.evaluate.report import plot
 
@@ -61,7 +70,9 @@ def command(
     click.echo(json.dumps(found) if as_json else table(found))
 
 
-async def measure(items: Sequence[Any], model: str | None, engine: str, adapter: str | None) -> dict[str, Any]:
+async def measure(
+    items: Sequence[Any], model: str | None, engine: str, device: str, adapter: str | None
+) -> dict[str, Any]:
     """Score the items with the model, and with the adapter where there is one."""
     from dialog.dialect import choose_dialect
     from embodied.evaluate import compare, evaluate
@@ -70,8 +81,8 @@ async def measure(items: Sequence[Any], model: str | None, engine: str, adapter:
     from serve.store import DEFAULT_MODEL
 
     scored = []
-    for used in [None] if adapter in (None, "none") else [None, adapter]:
-        options = AgentOptions(engine=engine, adapter=used, model=model or DEFAULT_MODEL)
+    for used in [None] if adapter is None else [None, adapter]:
+        options = AgentOptions(engine=engine, device=device, adapter=used, model=model or DEFAULT_MODEL)
         decoder = await open_named_decoder(options)
         try:
             with progress(f"asking {'the model' if used is None else used}", len(items)) as done:
@@ -85,16 +96,14 @@ def perplexity_of(texts: Path, model: str | None, adapter: str | None) -> float:
     """Perplexity on general text, of the model or of the model with its adapter."""
     import torch
 
-    from dialog.finetune.retention import perplexity, read_texts, windows
-    from serve.assemble import resolve_adapter
-    from serve.engines.loading import load_model, load_tokenizer
+    from dialog.finetune.retention import perplexity, read_texts, stretches
+    from serve.assemble import find_adapter
+    from serve.engines.loading import load_model, load_tokenizer, merge_adapter
     from serve.store import DEFAULT_MODEL, ModelStore
 
-    folder = ModelStore().pull(model or DEFAULT_MODEL).path
-    loaded = load_model(folder, torch.device("cpu"), torch.float32)
-    if adapter is not None:
-        from peft import PeftModel
-
-        loaded = PeftModel.from_pretrained(loaded, resolve_adapter(adapter))
-    pieces = windows(load_tokenizer(folder), read_texts(texts), tokens=16_384)
-    return round(perplexity(loaded, pieces).perplexity, 4)
+    stored = ModelStore().pull(model or DEFAULT_MODEL)
+    loaded = load_model(stored.path, torch.device("cpu"), torch.float32)
+    folder, _ = find_adapter(adapter)
+    if folder is not None:
+        loaded = merge_adapter(loaded, folder, model_name=stored.name, revision=stored.revision)
+    return round(perplexity(loaded, stretches(load_tokenizer(stored.path), read_texts(texts), 16_384)).perplexity, 4)
