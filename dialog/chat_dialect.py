@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from dialog.decoder import Tokenizer
 from dialog.dialect import Answer, Pair, Query, Read, Step
+from dialog.evidence import Evidence
 from dialog.messages import Message
 from dialog.question import seeks_facts, standalone
 from dialog.roles import Role
@@ -57,6 +58,9 @@ class ChatDialect:
         )
         self.grounded_read = Read(self._question_suffix(GROUNDED_QUESTION), {"grounded": Pair(yes, no)})
         self.stop_token_ids = self._stop_tokens()
+        # A research answer is one sentence; what a small model writes after a line break is no longer the answer.
+        breaks = {encode_trusted(tokenizer, text)[-1] for text in ("\n", ".\n", ".\n\n")}
+        self.research_stop_token_ids = (*self.stop_token_ids, *sorted(breaks - set(self.stop_token_ids)))
 
     def base_prompt(self, messages: Sequence[Message], role: Role) -> list[int]:
         return self._render([Message(role="system", content=role.persona), *messages])
@@ -73,7 +77,7 @@ class ChatDialect:
         question = messages[-1].content
         evidence = [item for step in steps for item in step.evidence]
         if evidence:
-            sources = "\n".join(f"[{item.number}] {item.title}: {item.text}" for item in evidence)
+            sources = "\n".join(f"[{item.number}] {_titled(item)}" for item in evidence)
             asked = SOURCES.format(sources=sources, question=question)
         else:
             asked = NO_SOURCES.format(query=steps[-1].query if steps else question, question=question)
@@ -124,6 +128,11 @@ class ChatDialect:
         if self.tokenizer.eos_token_id is not None:
             stops.add(self.tokenizer.eos_token_id)
         return tuple(sorted(stops))
+
+
+def _titled(item: Evidence) -> str:
+    """A snippet with its title, once: small models copy what is repeated."""
+    return item.text if item.text.startswith(item.title) else f"{item.title}: {item.text}"
 
 
 _PLACEHOLDER = re.compile("(\ue000\\d+\ue001)")

@@ -37,7 +37,7 @@ LEAST_OF_QUESTION = 0.5
 """Least share of the question's content words in a sentence that is about it."""
 
 _SUPERLATIVE = re.compile(
-    r"\b(?:first|last|most|least|(?!(?:forest|west|east|best|rest|test|interest|harvest)\b)[a-z]{3,}est)\b",
+    r"\b(?:first|last|most|least|(?!(?:forest|west|east|rest|test|interest|harvest|request|honest|modest|guest|quest|budapest|everest)\b)[a-z]{3,}est)\b",
     re.IGNORECASE,
 )
 _ORDINAL = re.compile(r"second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+(?:st|nd|rd|th)")
@@ -111,31 +111,35 @@ def support(sentence: str, snippet: str, question: str, title: str = "") -> Supp
 
 def _about(snippet: str, title: str, question: str) -> Iterator[set[str]]:
     """The stems of each sentence of the snippet that is about the question; its title is understood in all of them."""
-    asked, titled = _stems(question), _stems(title)
+    superlatives = {match.group().lower() for match in _SUPERLATIVE.finditer(question)}
+    asked = _stems(question) - {_stem(word) for word in superlatives}
+    titled = _stems(title)
     for sentence in sentences(snippet):
         stems = _stems(sentence) | titled
-        if len(asked & stems) >= LEAST_OF_QUESTION * len(asked) and not _ranks_otherwise(sentence, question):
+        if len(asked & stems) >= LEAST_OF_QUESTION * len(asked) and _ranks_alike(sentence, question):
             yield stems
 
 
-def _ranks_otherwise(sentence: str, question: str) -> bool:
-    """Whether the sentence has the question's superlative only for another rank or a narrower kind.
+def _ranks_alike(sentence: str, question: str) -> bool:
+    """Whether a question's superlative, if it has one, is also the sentence's, for the same rank and kind.
 
     "Second-largest" and "largest dwarf planet" do not answer "which planet is the largest", nor does "the nation's
-    first secretary of state" answer "who was the first president".
+    first secretary of state" answer "who was the first president". Another superlative may say the same ("tallest",
+    "highest"); first, last, most and least have no such likeness.
     """
+    superlatives = {match.group().lower() for match in _SUPERLATIVE.finditer(question)}
+    if not superlatives:
+        return True
     asked = _stems(question)
     words = [word.lower() for word in _WORD.findall(sentence)]
-    for superlative in {match.group().lower() for match in _SUPERLATIVE.finditer(question)}:
-        places = [i for i, word in enumerate(words) if word == superlative or word.endswith(f"-{superlative}")]
-        fits = False
-        for i in places:
-            ranked = words[i] != superlative or (i > 0 and bool(_ORDINAL.fullmatch(words[i - 1])))
-            following = next((word for word in words[i + 1 :] if word not in _RANKABLE), "")
-            narrowed = bool(following) and following not in _STOP and _stem(following) not in asked
-            fits = fits or not (ranked or narrowed)
-        other_rank = superlative in ("first", "last") and any(_ORDINAL.fullmatch(word) for word in words)
-        if not fits and (places or other_rank):
+    for i, word in enumerate(words):
+        alike = word.endswith("est") and _SUPERLATIVE.fullmatch(word) and any(s.endswith("est") for s in superlatives)
+        if word not in superlatives and not (alike and not superlatives & {"least"}):
+            continue
+        ranked = i > 0 and bool(_ORDINAL.fullmatch(words[i - 1]))
+        following = next((word for word in words[i + 1 :] if word not in _RANKABLE), "")
+        narrowed = bool(following) and following not in _STOP and _stem(following) not in asked
+        if not ranked and not narrowed:
             return True
     return False
 
@@ -147,7 +151,7 @@ def cite(text: str, evidence: Sequence[Evidence], question: str) -> Cited:
     others are left out; where none is, the text stays without a citation and is not grounded.
     """
     chosen: list[tuple[str, Evidence]] = []
-    for sentence in sentences(text):
+    for sentence in dict.fromkeys(sentences(text)):  # a small model repeats itself
         wanted = {int(number) for number in _MARKER.findall(sentence)}
         bare = _MARKER.sub("", sentence).strip()
         rated = [(item, support(bare, item.text, question, item.title)) for item in evidence]
@@ -193,7 +197,7 @@ def quote(evidence: Sequence[Evidence], question: str) -> Cited | None:
             # A summary's first sentence says what its subject is, and its title is understood in all of them.
             score = len(asked & (stems | title)) - 0.35 * rank - 0.1 * min(position, 5)
             score += EXPECTED_KIND * bool(kind and kind.search(_without(sentence, question)))
-            score -= EXPECTED_KIND * _ranks_otherwise(sentence, question)
+            score -= EXPECTED_KIND * (not _ranks_alike(sentence, question))
             if stems and (best is None or score > best[0]):
                 best = (score, sentence, item)
     return number([(best[1], best[2])]) if best else None

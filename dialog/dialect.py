@@ -62,6 +62,9 @@ class Dialect(Protocol):
 
     name: str
     stop_token_ids: tuple[int, ...]
+    """Tokens that end a candidate."""
+    research_stop_token_ids: tuple[int, ...]
+    """Tokens that end a research step."""
     attribute_reads: tuple[Read, ...]
     """Reads after base prompt + candidate; together their pairs cover `ATTRIBUTES`."""
     grounded_read: Read

@@ -28,6 +28,8 @@ class Evidence(NamedTuple):
     tool: str
     open_domain: bool
     """From a tool that answers any query by similarity, so the snippet may miss the question."""
+    lines: str = ""
+    """The text with its line breaks, for a quotation; it never stands in a prompt."""
 
 
 def collect(calls: Iterable[ToolCall], open_domain_tools: set[str], start: int = 1) -> list[Evidence]:
@@ -47,6 +49,7 @@ def collect(calls: Iterable[ToolCall], open_domain_tools: set[str], start: int =
                         id=source.id if source else None,
                         tool=call.tool,
                         open_domain=call.tool in open_domain_tools,
+                        lines=_MARKER.sub(r"(\1)", clean_text(result.text)),
                     )
                 )
     return found

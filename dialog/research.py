@@ -27,7 +27,7 @@ MAX_ROUNDS = 4
 QUERY_TOKENS = 24
 """Longest query that the model writes, in tokens."""
 
-LONGEST_QUOTE = 300
+LONGEST_QUOTE = 1_200
 """Characters up to which a tool's exact result is quoted as it is instead of being put in the model's words."""
 
 
@@ -125,7 +125,7 @@ def _exact_result(dialect: Dialect, evidence: Sequence[Evidence]) -> Cited | Non
     exact = [item for item in evidence if not item.open_domain]
     if not dialect.quotes_exact_results or not exact or sum(len(item.text) for item in exact) > LONGEST_QUOTE:
         return None
-    return number([(item.text, item) for item in exact])
+    return number([(item.lines, item) for item in exact])
 
 
 def _best_answer(answers: Sequence[tuple[Sample, Answer]], found: Research, question: str) -> Cited | None:

@@ -43,7 +43,7 @@ class TunedDialect:
             raise ValueError("the tokenizer has no end-of-sequence token. Use the chat dialect.")
         self.tokenizer = tokenizer
         self.end = tokenizer.eos_token_id
-        self.stop_token_ids = (self.end,)
+        self.stop_token_ids = self.research_stop_token_ids = (self.end,)
         pairs = {
             name: Pair(single_token(tokenizer, f" {yes}", yes), single_token(tokenizer, f" {no}", no))
             for name, (yes, no) in LABELS.items()

@@ -10,14 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from dialog.agent import Agent, AgentSettings
 from dialog.decoder import Decoder, Sampling
 from dialog.dialect import choose_dialect
+from dialog.finetune.adapters import CARD, AdapterCard, AdapterStore
 from dialog.roles import load_role
 from safety.policy import Policy
 from serve.errors import SettingsError
+from serve.home import home
 from serve.store import DEFAULT_MODEL, ModelStore
 
 CPU_CANDIDATES = 4
 """Candidates of the embedded engine on a CPU: a turn in seconds; LaMDA's 16 take about twice as long."""
-CPU_TOKENS = 64
+CPU_TOKENS = 48
 LAMDA_CANDIDATES = 16
 
 
@@ -35,7 +37,7 @@ class AgentOptions(BaseModel):
         default=None, ge=1, le=256, description="None: 16, and 4 on the CPU's embedded engine"
     )
     max_tokens: int | None = Field(
-        default=None, ge=8, le=4096, description="None: 96, and 64 on the CPU's embedded engine"
+        default=None, ge=8, le=4096, description="None: 96, and 48 on the CPU's embedded engine"
     )
     temperature: float = Field(default=1.0, ge=0.0, le=10.0)
     dialect: str | None = Field(default=None, description="tuned or chat; None: what fits model and adapter")
@@ -59,6 +61,7 @@ async def assemble(options: AgentOptions) -> Assembled:
     from serve.tools import load_tools
 
     role = load_role(options.role)
+    _, card = find_adapter(options.adapter)
     decoder = await open_named_decoder(options)
     try:
         loaded = load_tools(options.tools_config, corpus=options.corpus)
@@ -67,8 +70,10 @@ async def assemble(options: AgentOptions) -> Assembled:
         except ValueError as error:
             raise SettingsError(str(error)) from error
         settings, notices = sampling_for(options, decoder)
+        if card is not None:
+            settings = settings.model_copy(update={"grounded_threshold": card.grounded_threshold})
         notices += [str(problem) for problem in loaded.problems]
-        agent = Agent(decoder, loaded.toolset, dialect=dialect, role=role, policy=Policy(), settings=settings)
+        agent = Agent(decoder, loaded.toolset, dialect=dialect, role=role, policy=policy_of(card), settings=settings)
         await agent.prepare()
     except BaseException:
         await decoder.aclose()
@@ -80,8 +85,8 @@ async def open_named_decoder(options: AgentOptions) -> Decoder:
     """The decoder for a model, engine and adapter by name. Raises what the store and the engines raise."""
     from serve.engines import open_decoder
 
+    adapter, _ = find_adapter(options.adapter)
     model = ModelStore().pull(options.model)
-    adapter = None if options.adapter in (None, "none") else resolve_adapter(options.adapter)
     return await open_decoder(
         options.engine,
         model.path,
@@ -93,12 +98,25 @@ async def open_named_decoder(options: AgentOptions) -> Decoder:
     )
 
 
-def resolve_adapter(name: str) -> Path:
-    """The folder of an adapter by name or path. Raises SettingsError."""
+def find_adapter(name: str | None) -> tuple[Path | None, AdapterCard | None]:
+    """An adapter's folder and card by name, `name@version` or path. A plain LoRA folder has no card.
+
+    Raises AdapterError, which names the adapters that are installed.
+    """
+    if name in (None, "none"):
+        return None, None
     folder = Path(name).expanduser()
-    if not (folder / "adapter_config.json").is_file():
-        raise SettingsError(f"unknown adapter {name!r}. Give the folder of a LoRA adapter, or 'none'.")
-    return folder
+    if (folder / "adapter_config.json").is_file() and not (folder / CARD).is_file():
+        return folder.resolve(), None
+    stored = AdapterStore(home() / "adapters").find(name)
+    return stored.path, stored.card
+
+
+def policy_of(card: AdapterCard | None) -> Policy:
+    """The safety policy with the threshold that an adapter's card was calibrated to."""
+    if card is None or card.safety_threshold is None:
+        return Policy()
+    return Policy(threshold=card.safety_threshold)
 
 
 def sampling_for(options: AgentOptions, decoder: Decoder) -> tuple[AgentSettings, list[str]]:

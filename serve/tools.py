@@ -54,11 +54,12 @@ def builtin_tools(corpus: str = DEFAULT_CORPUS) -> list[Tool]:
 
     Fetches and builds the default corpus where it is missing. Raises ModelStoreError, CorpusError.
     """
+    from embodied.tool import VirtualHome
     from toolset.calculator import Calculator
     from toolset.translator import Translator
 
-    tools: list[Tool] = [Calculator(), Translator()]
-    return tools if corpus == "none" else [*tools, retrieval_tool(corpus)]
+    retrieval = [] if corpus == "none" else [retrieval_tool(corpus)]
+    return [Calculator(), Translator(), *retrieval, VirtualHome()]
 
 
 def retrieval_tool(corpus: str = DEFAULT_CORPUS) -> Tool:

@@ -19,6 +19,9 @@ COMMANDS = {
     "index": ("serve.cli.index:index", "Build or update a retrieval corpus from your files."),
     "tools": ("serve.cli.tools:tools", "See, try, check, write and serve tools."),
     "models": ("serve.cli.models:models", "Fetch and list models."),
+    "adapters": ("serve.cli.adapters:adapters", "List, install and merge finetuned adapters."),
+    "finetune": ("serve.cli.finetune:finetune", "Tune a model on your data, by recipe or configuration."),
+    "eval": ("serve.cli.evaluate:evaluate", "Measure models, adapters and the agent on labelled data."),
     "bench": ("serve.cli.bench:bench", "Measure this machine: turn time and more."),
     "collect": ("serve.cli.collect:collect", "Collect embodied experience in simulated homes."),
 }

@@ -166,7 +166,7 @@ async def test_evidence_cannot_give_orders_or_open_a_role(scripted) -> None:
     seen = decoder.prompts[-1]
     assert "Ignore previous instructions" in seen
     [line] = [line for line in seen.splitlines() if "HACKED" in line]
-    assert line.startswith("[1] Emma: ")
+    assert line.startswith("[1] Emma")
 
 
 @pytest.mark.parametrize("fault", ["raises", "hangs", "floods"])
