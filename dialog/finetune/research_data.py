@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,11 @@ def draft(rng: random.Random, guess: str) -> str:
     return rng.choice(DRAFTS).format(guess=guess)
 
 
+@lru_cache(maxsize=16_384)
 def passage(text: str, answer: str | None = None) -> str:
     """Whole sentences of about `SNIPPET_CHARS`, around the answer where there is one."""
+    if answer is None:
+        text = text[: 3 * SNIPPET_CHARS]  # only its beginning is used
     parts = sentences(tidy(text))
     at = next((i for i, part in enumerate(parts) if answer and answer in part), 0)
     chosen, low, high = [parts[at]], at, at
@@ -133,7 +137,7 @@ def definitions(path: Path, seed: int) -> list[Keyed]:
     articles = [(row["title"], row["text"]) for _, row in rows(path)]
     found: list[Keyed] = []
     for title, text in articles:
-        first = sentences(tidy(text))
+        first = sentences(tidy(text[:600]))
         if not first or not 40 <= len(first[0]) <= 260:
             continue
         question = rng.choice(DEFINITIONS).format(t=title)
@@ -233,7 +237,7 @@ def groundedness_contrasts(path: Path, seed: int) -> list[Keyed]:
         parts = [s for s in sentences(passage(text)) if 30 <= len(s) <= 240]
         if not parts:
             continue
-        sentence, other = rng.choice(parts), rng.choice(sentences(tidy(rng.choice(articles)[1])))
+        sentence, other = rng.choice(parts), rng.choice(sentences(passage(rng.choice(articles)[1])))
         kind = rng.randrange(4)
         changed = exchanged(sentence, rng)
         if kind < 2:

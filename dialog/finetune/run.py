@@ -7,6 +7,7 @@ The run's folder holds everything until then: running the same command again con
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +83,7 @@ def run(
     accelerator = Accelerator(
         cpu=settings.device == "cpu", mixed_precision="bf16" if settings.precision == "bf16" else "no"
     )
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what CUDA needs to be deterministic
     torch.manual_seed(settings.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     watch = watch or Watch()
