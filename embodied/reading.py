@@ -53,6 +53,25 @@ NUMBERING = re.compile(
 )
 PHRASE = re.compile(r"\b(?:from|in|on|into|onto|at|with|and|to)\b")
 """No thing's name holds these words, so a name that does is a badly cut sentence."""
+ALSO_CALLED = {
+    "tv": ("television",),
+    "telly": ("television",),
+    "tv set": ("television",),
+    "sofa": ("couch",),
+    "couch": ("sofa",),
+    "refrigerator": ("fridge",),
+    "coffee machine": ("coffee maker",),
+    "stove": ("oven",),
+    "lamp": ("floor lamp", "table lamp", "light"),
+    "telephone": ("phone",),
+    "washer": ("washing machine",),
+    "pc": ("computer",),
+    "mug": ("cup",),
+    "bin": ("trash can",),
+    "garbage can": ("trash can",),
+    "glass": ("drinking glass", "water glass"),
+}
+"""Other names for things, used where a home has no thing of the given one."""
 ARTICLE = re.compile(r"^(?:the|a|an|some|my|your|his|her)\s+", re.IGNORECASE)
 
 
@@ -118,6 +137,7 @@ def all_called(simulator: Simulator, wanted: str) -> list[int]:
     if PHRASE.search(wanted):
         return []
     names = names_of(simulator)
+    wanted = next((other for other in ALSO_CALLED.get(wanted, ()) if wanted not in names and other in names), wanted)
     for candidate in (wanted, wanted.removesuffix("es"), wanted.removesuffix("s"), wanted + "s"):
         if candidate in names:
             return names[candidate]

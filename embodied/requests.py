@@ -29,6 +29,8 @@ ASKING = re.compile(
     re.IGNORECASE,
 )
 POLITE = re.compile(r"^(?:(?:hi|hello|hey|ok|okay|please|so|and|well|now)[, ]+)+", re.IGNORECASE)
+ELSEWHERE = re.compile(r"\bin [A-Z]\w*$")
+"""An order that ends with a proper name ("a table in CSS", "a movie in Spanish") is not about a home."""
 QUESTION = re.compile(
     r"^(?:who|whose|whom|when|where|why|which|what|how|is|are|was|were|does|do|did|has|have|had|can|will)\b", re.I
 )
@@ -77,6 +79,8 @@ def contains(words: str, phrase: str) -> bool:
 
 def known_activity(order: str) -> str | None:
     """The activity that an order is about. Most matching words win, then the table's order."""
+    if ELSEWHERE.search(order):
+        return None
     words = fold(order)
     best, best_score = None, 0
     for activity, entry in vocabulary().items():

@@ -16,9 +16,11 @@ from embodied.evaluate import FamilyScores, compare, evaluate, table
 from embodied.evaluate.likelihood import answer_logprobs
 from embodied.evaluate.metrics import interval, lcs_length, plan_steps, rouge_l, run_plan, step_overlap
 from embodied.evaluate.report import plot
+from embodied.propose import model_proposer
 from embodied.tasks import Item, build_family, build_items
 from embodied.tasks.item import PLAN_FAMILIES
 from embodied.tasks.verify import scene_of
+from embodied.tool import VirtualHome
 from embodied.world import Scene
 from serve.cli.eval_embodied import command
 
@@ -99,6 +101,14 @@ async def test_the_default_model_is_scored(decoder: Decoder) -> None:
     assert found["mean_relative_improvement"] in (0.0, None)
     assert 0 <= found["executable"] <= 1
     assert "plan_generation_seen" in table(found)
+
+
+async def test_a_model_can_propose_plans_to_the_tool(decoder: Decoder) -> None:
+    propose = model_proposer(decoder, choose_dialect(decoder), max_tokens=24)
+    steps = await propose("How do I polish the microwave?")
+    assert steps
+    assert all(step and step == step.strip() for step in steps)
+    await VirtualHome(propose).run("How do I polish the microwave?")  # whatever it says, nothing untried comes back
 
 
 def scored(family: str, values: list[float]) -> dict[str, FamilyScores]:

@@ -46,6 +46,8 @@ async def test_coffee_comes_with_a_plan_that_works() -> None:
         ("go to sleep", "Lie down on the bed."),
         ("Please put the milk in the fridge", "Put the milk in the fridge."),
         ("How do I wash the cup?", "Wash the cup."),
+        ("turn on the TV", "Switch on the television."),
+        ("How do I open the refrigerator?", "Open the fridge."),
     ],
 )
 async def test_household_requests_are_answered(query: str, step: str) -> None:
@@ -62,6 +64,9 @@ async def test_household_requests_are_answered(query: str, step: str) -> None:
         "How do I open a bank account?",
         "How do I make a bomb?",
         "How do I write a book?",
+        "How do I set a table in CSS?",
+        "turn on dark mode",
+        "book a table for two",
         "translate 'good morning' to Spanish",
         "The cat sat on the mat and I had a coffee while my phone rang.",
         "",
