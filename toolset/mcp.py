@@ -34,6 +34,8 @@ from toolset.tool import Result, Source, Tool
 
 MAX_PAGES = 20
 """Pages of a server's list of tools that are read; a list that never ends is cut there."""
+HANGING_SECONDS = 1.0
+"""A call that was given up on after this long makes its connection suspect."""
 CLOSE_SECONDS = 8.0
 """Longest wait for a server to end; the SDK stops its process within that."""
 
@@ -186,8 +188,8 @@ class McpConnection:
             return await session.ready.result().call_tool(tool, arguments)
         except asyncio.CancelledError:
             # Whoever waited ran out of time: a server that hangs is left, and the next call connects anew. A turn
-            # that a person cancelled says nothing of the server.
-            if time.monotonic() - started > 0.9 * self.config.timeout:
+            # that a person cancelled at once says nothing of the server.
+            if time.monotonic() - started > min(HANGING_SECONDS, 0.9 * self.config.timeout):
                 self._drop(session)
             raise
         except MCPError as error:
