@@ -25,12 +25,15 @@ ASSISTANT = re.compile(
     r"\b(?:are|were) you\b|\bdo you (?:like|love|feel|want|think|have|believe|enjoy|dream|remember)\b",
     re.IGNORECASE,
 )
+STATEMENT = re.compile(
+    r"^\W*i(?:['’]m| am| feel| felt| love| like| hate| think| had| have|['’]ve)\b[^?]*$", re.IGNORECASE
+)
 
 
 def seeks_facts(query: str) -> bool:
     """Whether a corpus can have the answer: not to a request to make something up, to what holds just now, or to
-    what concerns the one who is asked ("what's your name?")."""
-    return bool(terms(query)) and not any(form.search(query) for form in (CREATIVE, MOMENT, ASSISTANT))
+    what concerns the one who is asked ("what's your name?") or who speaks ("I feel sad")."""
+    return bool(terms(query)) and not any(form.search(query) for form in (CREATIVE, MOMENT, ASSISTANT, STATEMENT))
 
 
 def names_in(query: str) -> set[str]:
@@ -48,7 +51,7 @@ def names_in(query: str) -> set[str]:
 
 
 OPENER = re.compile(
-    r"(?:name|list|give|explain|describe|define|tell|find|show|compare|translate|calculate|hello|hi|hey|thanks?|"
+    r"(?:name|list|besides|aside|according|apart|after|before|since|give|explain|describe|define|tell|find|show|compare|translate|calculate|hello|hi|hey|thanks?|"
     r"is|are|was|were|do|does|did|can|could|should|would|has|have|had|will|in|on|at|of|for|by|during|[a-z]+ly)$",
     re.IGNORECASE,
 )
