@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -200,7 +201,8 @@ def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
         assert line, log.read_text()
         shown = json.loads(line)
         found = Command(process, shown["url"], shown["key"], log)
-        for _ in range(600):
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline:
             with suppress(httpx.TransportError):
                 if httpx.get(f"{found.url}/readyz", timeout=5).status_code == 200:
                     return found

@@ -72,7 +72,6 @@ class ScriptedDecoder:
         if len(prompt_ids) + sampling.max_tokens > self.info.context_length:
             raise ContextLengthError(len(prompt_ids), self.info.context_length)
         said = self.tokenizer.decode(prompt_ids).rsplit("<user>", 1)[-1].split("<end>")[0]
-        said = re.sub(r"(?<=[^\d .])\d$", "", said)
         if self.down or said.startswith("down"):
             raise EngineUnavailable("the engine at http://127.0.0.1:1 does not answer. Start it.")
         try:
