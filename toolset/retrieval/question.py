@@ -28,12 +28,18 @@ ASSISTANT = re.compile(
 STATEMENT = re.compile(
     r"^\W*i(?:['’]m| am| feel| felt| love| like| hate| think| had| have|['’]ve)\b[^?]*$", re.IGNORECASE
 )
+GREETING = re.compile(
+    r"^\W*(?:good (?:morning|afternoon|evening|night|day)|hello|hi|hey|bye|goodbye|thanks?(?: you)?|welcome)\b[^?]{0,30}$",
+    re.IGNORECASE,
+)
 
 
 def seeks_facts(query: str) -> bool:
     """Whether a corpus can have the answer: not to a request to make something up, to what holds just now, or to
     what concerns the one who is asked ("what's your name?") or who speaks ("I feel sad")."""
-    return bool(terms(query)) and not any(form.search(query) for form in (CREATIVE, MOMENT, ASSISTANT, STATEMENT))
+    return bool(terms(query)) and not any(
+        form.search(query) for form in (CREATIVE, MOMENT, ASSISTANT, STATEMENT, GREETING)
+    )
 
 
 def names_in(query: str) -> set[str]:
