@@ -25,9 +25,7 @@ ASSISTANT = re.compile(
     r"\b(?:are|were) you\b|\bdo you (?:like|love|feel|want|think|have|believe|enjoy|dream|remember)\b",
     re.IGNORECASE,
 )
-STATEMENT = re.compile(
-    r"^\W*i(?:['’]m| am| feel| felt| love| like| hate| think| had| have|['’]ve)\b[^?]*$", re.IGNORECASE
-)
+STATEMENT = re.compile(r"^\W*i(?:['’]m| am| feel| felt| (?:lov|lik|hat)e| think| had| have)\b[^?]*$", re.IGNORECASE)
 GREETING = re.compile(
     r"^\W*(?:good (?:morning|afternoon|evening|night|day)|hello|hi|hey|bye|goodbye|thanks?(?: you)?|welcome)\b[^?]{0,30}$",
     re.IGNORECASE,
