@@ -27,7 +27,8 @@ ASSISTANT = re.compile(
 )
 STATEMENT = re.compile(r"^\W*i(?:['’]m| am| feel| felt| (?:lov|lik|hat)e| think| had| have)\b[^?]*$", re.IGNORECASE)
 GREETING = re.compile(
-    r"^\W*(?:good (?:morning|afternoon|evening|night|day)|hello|hi|hey|bye|goodbye|thanks?(?: you)?|welcome)\b[^?]{0,30}$",
+    r"^\W*(?:good (?:morning|afternoon|evening|night|day)|hello|hi|hey|bye|goodbye|thanks?(?: you)?|welcome)\b"
+    r"[^?]{0,30}$",
     re.IGNORECASE,
 )
 
