@@ -49,7 +49,7 @@ class AgentSettings(BaseModel):
     sampling: Sampling = Sampling()
     research_candidates: int = Field(default=4, ge=1, le=64, description="Samples of each research round.")
     research_tokens: int = Field(default=48, ge=8, description="Longest research sample, in tokens.")
-    research_temperature: float = Field(default=0.5, ge=0.0, le=10.0, description="Low: evidence is to be kept to.")
+    research_temperature: float = Field(default=0.5, ge=0.0, le=2.0, description="Low: evidence is to be kept to.")
     rounds: int = Field(
         default=MAX_ROUNDS, ge=0, le=MAX_ROUNDS, description="Research rounds; 0 answers with the draft."
     )

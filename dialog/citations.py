@@ -187,19 +187,21 @@ def quote(evidence: Sequence[Evidence], question: str) -> Cited | None:
 
     What the agent falls back on where no sampled answer is supported: a quotation is always grounded.
     """
-    asked = _stems(question)
+    superlatives = {_stem(match.group()) for match in _SUPERLATIVE.finditer(question)}
+    asked = _stems(question) - superlatives
     kind = next((pattern for asks, pattern in _EXPECTED if asks.search(question)), None)
-    best: tuple[float, str, Evidence] | None = None
+    best: tuple[tuple[bool, float], str, Evidence] | None = None
     for rank, item in enumerate(evidence):
         title = _stems(item.title)
         for position, sentence in enumerate(sentences(item.text)):
             stems = _stems(sentence)
-            # A summary's first sentence says what its subject is, and its title is understood in all of them.
-            score = len(asked & (stems | title)) - 0.35 * rank - 0.1 * min(position, 5)
+            # A summary's first sentence says what its subject is, and its title is understood in all of them; what
+            # the title adds to the question ("Post-War economy") leads away from it.
+            score = len(asked & (stems | title)) - 0.25 * len(title - asked) - 0.35 * rank - 0.1 * min(position, 5)
             score += EXPECTED_KIND * bool(kind and kind.search(_without(sentence, question)))
-            score -= EXPECTED_KIND * (not _ranks_alike(sentence, question))
-            if stems and (best is None or score > best[0]):
-                best = (score, sentence, item)
+            fit = (_ranks_alike(sentence, question), score)
+            if stems and (best is None or fit > best[0]):
+                best = (fit, sentence, item)
     return number([(best[1], best[2])]) if best else None
 
 

@@ -24,7 +24,7 @@ class Sampling(BaseModel):
 
     n: int = Field(default=16, ge=1, le=256, description="Independent samples.")
     max_tokens: int = Field(default=96, ge=1, description="Longest sample, in tokens.")
-    temperature: float = Field(default=1.0, ge=0.0, le=10.0, description="0 takes the most likely token each time.")
+    temperature: float = Field(default=1.0, ge=0.0, le=2.0, description="0 takes the most likely token each time.")
     top_k: int = Field(default=40, ge=0, description="Sample among the k most likely tokens; 0 among all.")
     top_p: float = Field(default=1.0, gt=0.0, le=1.0, description="Nucleus mass.")
     seed: int | None = Field(default=None, ge=0, lt=2**63, description="Equal seeds repeat a call exactly.")

@@ -11,8 +11,8 @@ from toolset.tool import ToolCall
 
 MAX_ITEMS = 5
 """Snippets that one turn reads."""
-MAX_CHARS = 1_200
-"""Longest snippet, in characters (about 300 tokens)."""
+MAX_CHARS = 900
+"""Longest snippet, in characters (about 220 tokens)."""
 
 _MARKER = re.compile(r"\[(\d{1,3})\]")
 

@@ -39,7 +39,7 @@ class AgentOptions(BaseModel):
     max_tokens: int | None = Field(
         default=None, ge=8, le=4096, description="None: 96, and 48 on the CPU's embedded engine"
     )
-    temperature: float = Field(default=1.0, ge=0.0, le=10.0)
+    temperature: float = Field(default=1.0, ge=0.0, le=2.0)
     dialect: str | None = Field(default=None, description="tuned or chat; None: what fits model and adapter")
     device: str = "auto"
     threads: int | None = None

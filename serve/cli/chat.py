@@ -38,7 +38,7 @@ def agent_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--adapter", metavar="A", help="A LoRA adapter's name or folder, or none."),
             click.option("--candidates", type=click.IntRange(1, 256), metavar="N", help="Answers sampled a turn."),
             click.option("--max-tokens", type=click.IntRange(8, 4096), metavar="N", help="Longest answer, in tokens."),
-            click.option("--temperature", type=click.FloatRange(0, 10), metavar="T", help="1.0 by default."),
+            click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="1.0 by default."),
             click.option("--role", metavar="R", help="assistant (default), everest, home-helper, or a role file."),
             click.option("--corpus", metavar="C", help="Retrieval corpus (`groundling index`), or none."),
             click.option("--dialect", type=click.Choice(["chat", "tuned"]), help="How prompts are written."),
@@ -236,13 +236,14 @@ def show(turn: Turn, *, trace: bool = False) -> None:
 
 def show_trace(turn: Turn) -> None:
     """Candidates, tool calls and timings as tables."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="candidates, best first", title_justify="left", expand=True)
+    table = Table(title="candidates, best first", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", width=1)
-    for name in ("sensible", "specific", "interest.", "safe", "quality", "support"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("sens", "spec", "int", "safe", "qual", "supp"):
+        table.add_column(name, justify="right", no_wrap=True, width=4)
     table.add_column("text", ratio=1, overflow="fold")
     for candidate in turn.candidates:
         scores = candidate.scores
@@ -252,11 +253,11 @@ def show_trace(turn: Turn) -> None:
             else [None] * 5
         )
         cells = [f"{value:.2f}" if value is not None else "" for value in (*numbers, candidate.support)]
-        text = candidate.text + (f"  ({candidate.reason})" if candidate.reason else "")
+        text = " ".join(candidate.text.split()) + (f"  ({candidate.reason})" if candidate.reason else "")
         table.add_row("✓" if candidate.kept else "✗", *cells, Text(text), style=None if candidate.kept else "dim")
     output.print(table)
     if turn.tool_calls:
-        calls = Table(title="tool calls", title_justify="left", expand=True)
+        calls = Table(title="tool calls", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for name in ("tool", "query", "s", "result"):
             calls.add_column(
                 name, ratio=1 if name == "result" else None, overflow="fold", justify="right" if name == "s" else "left"
