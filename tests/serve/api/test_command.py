@@ -20,6 +20,7 @@ from serve.errors import SettingsError
 from serve.settings import load_settings
 
 from .conftest import Command
+from .postgres import Postgres
 
 Start = Callable[..., Command]
 
@@ -114,8 +115,9 @@ def test_a_port_in_use_and_an_agent_that_cannot_be_made_are_one_clear_line(comma
 
 
 @pytest.mark.slow
-def test_workers_share_the_database_and_are_started_again_when_killed(command: Start):
-    served = command("--workers", "2")
+def test_workers_share_a_postgresql_and_are_started_again_when_killed(command: Start, postgres: Postgres):
+    postgres.wipe()
+    served = command("--workers", "2", "--database", postgres.url)
     turn = post(served, "say hello").json()
     before = served.workers()
     assert len(before) == 2

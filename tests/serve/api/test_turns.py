@@ -61,12 +61,15 @@ async def test_more_turns_than_fit_are_refused_with_retry_after(settings_for: Ca
     async with running(settings_for(max_running=2, max_queue=3)) as service, service.client() as client:
 
         async def ask() -> httpx.Response:
-            return await client.post("/v1/turns", json={"message": "slow 0.5"})
+            return await client.post("/v1/turns", json={"message": "slow 2.0"})
 
-        answers = await asyncio.gather(*(ask() for _ in range(12)))
-    codes = sorted(answer.status_code for answer in answers)
-    assert codes == [200] * 5 + [429] * 7
-    refused = next(answer for answer in answers if answer.status_code == 429)
+        admission = service.service.admission
+        taken = [asyncio.create_task(ask()) for _ in range(5)]
+        await eventually(lambda: (admission.running, admission.waiting) == (2, 3))
+        answers = await asyncio.gather(*(ask() for _ in range(4)))
+        assert [(await answer).status_code for answer in taken] == [200] * 5
+    assert [answer.status_code for answer in answers] == [429] * 4
+    refused = answers[0]
     assert int(refused.headers["retry-after"]) >= 1
     assert refused.json()["error"]["code"] == "queue_full"
 
