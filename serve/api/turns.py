@@ -91,7 +91,8 @@ async def create_turn(
 
     if not body.stream:
         turn = await while_connected(request, work(lambda event: None))
-        return _reply(turn, keep)
+        # The turn is valid already; checking it again on the way out would cost more than the rest of the request.
+        return Response(_reply(turn, keep).model_dump_json(), media_type="application/json", headers=limits)
     live = Live(work)
     try:
         await live.settle()
@@ -140,7 +141,8 @@ async def _prepare(
 
 
 def _reply(turn: Turn, keep: Keep) -> TurnReply:
-    return TurnReply.model_validate({**turn.model_dump(), "conversation": keep.conversation})
+    fields = {name: getattr(turn, name) for name in Turn.model_fields}
+    return TurnReply.model_construct(**fields, conversation=keep.conversation, feedback=None)
 
 
 async def _stream(live: Live[Turn], keep: Keep) -> AsyncIterator[str]:
