@@ -167,7 +167,7 @@ def test_a_text_without_context_gets_a_neutral_message(tokenizer, writer: Exampl
 
 
 def test_old_turns_give_way_and_a_last_message_that_cannot_is_an_error(tokenizer, writer: ExampleWriter):
-    old = [{"role": "user", "content": "old words " * 80}, {"role": "assistant", "content": "old reply " * 80}]
+    old = [{"role": "user", "content": "old words " * 150}, {"role": "assistant", "content": "old reply " * 150}]
     [example] = writer.write(parse({"context": [*old, ASK], "response": "Jane Austen."}))
     assert "old words" not in tokenizer.decode(example.ids)
     with pytest.raises(RecordError, match=r"max_tokens is 400.*skip"):
