@@ -117,17 +117,10 @@ def with_judge(options: dict[str, Any], work: Callable[[Judge], Awaitable[T]]) -
 
 
 def adapter_card(adapter: str | None) -> Any | None:
-    """The card of the adapter that an option names, None where it has none."""
-    from dialog.errors import AdapterError
-    from dialog.finetune.adapters import read_card
-    from serve.assemble import resolve_adapter
+    """The card of the adapter that an option names, None where it has none. Raises AdapterError for an unknown one."""
+    from serve.assemble import find_adapter
 
-    if adapter in (None, "none"):
-        return None
-    try:
-        return read_card(resolve_adapter(adapter))
-    except AdapterError:
-        return None
+    return find_adapter(adapter)[1]
 
 
 def show(

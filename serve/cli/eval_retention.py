@@ -34,7 +34,7 @@ def command(
       groundling eval retention --data wikitext.txt --adapter joint --json
     """
     from dialog.finetune.retention import perplexity, read_texts, stretches
-    from serve.assemble import resolve_adapter
+    from serve.assemble import find_adapter
     from serve.engines.loading import choose_device, choose_dtype, load_model, load_tokenizer, merge_adapter
     from serve.errors import SettingsError
     from serve.progress import progress
@@ -47,8 +47,9 @@ def command(
     with progress("measuring perplexity"):
         on = choose_device(device)
         loaded: Any = load_model(stored.path, on, choose_dtype("auto" if on.type != "cpu" else "float32", on))
-        if adapter not in (None, "none"):
-            loaded = merge_adapter(loaded, resolve_adapter(adapter), model_name=stored.name, revision=stored.revision)
+        folder, _ = find_adapter(adapter)
+        if folder is not None:
+            loaded = merge_adapter(loaded, folder, model_name=stored.name, revision=stored.revision)
         found = perplexity(loaded, stretches(load_tokenizer(stored.path), texts, tokens))
     result = {
         "tokens": found.tokens,

@@ -25,7 +25,7 @@ GROUNDLING = [sys.executable, "-m", "serve.cli.main"]
 @pytest.fixture(scope="module")
 def session(default_model: Path) -> Iterator[Session]:
     """One chat with the embedded defaults, but for the number of candidates: fewer are faster and change no answer."""
-    session = Session({"candidates": 2, "max_tokens": 32}, trace=False, seed=1, log=None)
+    session = Session({"candidates": 1, "max_tokens": 16}, trace=False, seed=1, log=None)
     with asyncio.Runner() as runner:
         session.open(runner)
         yield session
@@ -53,6 +53,16 @@ SUMS = [
 FACTS = [
     ("Who painted the Mona Lisa?", "Leonardo da Vinci", "Mona Lisa"),
     ("Which planet is the largest in the solar system?", "Jupiter", "Jupiter"),
+    ("Who wrote Hamlet?", "Shakespeare", "Hamlet"),
+    ("Who discovered penicillin?", "Fleming", "Alexander Fleming"),
+    ("Who was the first president of the United States?", "Washington", "George Washington"),
+    ("What is the chemical symbol for gold?", "Au", "Gold"),
+    ("How many bones does an adult human have?", "206", "Human skeleton"),
+    ("When did World War II end?", "1945", "World War II"),
+    ("What is the currency of Japan?", "yen", "Japanese yen"),
+    ("What is photosynthesis?", "light", "Photosynthesis"),
+    ("Who composed the Ninth Symphony?", "Beethoven", "Symphony No. 9 (Beethoven)"),
+    ("When was the Eiffel Tower built?", "1889", "Eiffel Tower"),
 ]
 
 TALK = ["Hello, how are you?", "I love my dog.", "Thanks, that was helpful!", "What should I cook tonight?"]
