@@ -157,7 +157,16 @@ def cite(text: str, evidence: Sequence[Evidence], question: str) -> Cited:
         rated = [(item, support(bare, item.text, question, item.title)) for item in evidence]
         holding = [(item, rating) for item, rating in rated if rating.supported]
         if holding:
-            best = max(holding, key=lambda pair: (pair[0].number in wanted, pair[1].share, -pair[0].number))
+            asked = _stems(question)
+            best = max(
+                holding,
+                key=lambda pair: (
+                    pair[0].number in wanted,
+                    _stems(pair[0].title) <= asked,  # the article that the question names
+                    pair[1].share,
+                    -pair[0].number,
+                ),
+            )
             chosen.append((bare, best[0]))
     if not chosen:
         return Cited(_MARKER.sub("", text).strip(), [], False)
