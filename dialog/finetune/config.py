@@ -118,6 +118,9 @@ class Config(Settings):
     method: Method = "ewc"
     tasks: dict[str, Task] = Field(min_length=1)
     held_out: float = Field(default=0.1, ge=0.0, lt=1.0, description="Share of the contexts kept for evaluation.")
+    evaluated: int = Field(
+        default=300, ge=1, description="Held-out records of one kind that the card's figures and threshold come from."
+    )
     lora: LoraSettings = LoraSettings()
     ewc: EwcSettings = EwcSettings()
     replay: ReplaySettings = ReplaySettings()

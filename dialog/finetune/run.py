@@ -34,8 +34,6 @@ from dialog.finetune.sources import TaskData, load_task_data, resolve
 from dialog.finetune.trainer import Progress, Trainer
 
 REPLAY = "replay"
-EVALUATED = 300
-"""Held-out records of one source that the card's figures and the threshold are taken from."""
 
 
 class Base(NamedTuple):
@@ -133,7 +131,7 @@ def run(
         watch.stage("measuring")
         adapted.eval()
         after = perplexity(adapted, measured)
-        sets = judged_sets(data, writer)
+        sets = judged_sets(data, writer, config.evaluated)
         figures, threshold, grounded = held_out_figures(
             adapted, writer, sets, pad=pad, max_false_positive_rate=config.max_false_positive_rate
         )
@@ -278,13 +276,13 @@ def fisher_of(
     return Fisher.load(path, revision=base.revision)
 
 
-def judged_sets(data: list[TaskData], writer: ExampleWriter) -> dict[str, list[Judged | Groundedness]]:
-    """Held-out judged records by source, those that fit, at most `EVALUATED` each."""
+def judged_sets(data: list[TaskData], writer: ExampleWriter, limit: int) -> dict[str, list[Judged | Groundedness]]:
+    """Held-out judged records by source, those that fit, at most `limit` each."""
     found: dict[str, list[Judged | Groundedness]] = {}
     for one in data:
         for record in one.held_out:
             kept = found.setdefault(one.source.kind, [])
-            if isinstance(record, Judged | Groundedness) and len(kept) < EVALUATED:
+            if isinstance(record, Judged | Groundedness) and len(kept) < limit:
                 try:
                     writer.write(record)
                 except RecordError:

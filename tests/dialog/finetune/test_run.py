@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM
 from dialog.errors import FinetuneError
 from dialog.finetune.adapters import AdapterStore, merge_into, read_card
 from dialog.finetune.config import Config
+from dialog.finetune.retention import Perplexity
 from dialog.finetune.run import Base, run
 
 WORDS = "sun moon river stone tree house bread water light road hill field cloud rain wind snow".split()
@@ -86,18 +87,22 @@ def test_a_run_ends_in_an_adapter_with_a_card_and_goes_on_where_it_stopped(base:
     assert (again.resumed_from, again.adapter) == (3, "small@v0002")
 
 
-def test_a_run_that_forgets_is_kept_and_marked_but_not_installed(base: Base, tmp_path: Path):
-    strict = {"texts": ["general.txt"], "tokens": 256, "max_ratio": 1.0}
-    train = config().train.model_dump() | {"steps": 8, "learning_rate": 0.5, "schedule": "constant"}
-    store = AdapterStore(tmp_path / "adapters")
-    with pytest.raises(FinetuneError, match=r"above 1\.0000.*not installed"):
-        run(
-            config(method="lora", retention=strict, train=train), files(tmp_path / "data"), base,
-            runs=tmp_path / "run", store=store,
-        )  # fmt: skip
+def test_a_run_that_forgets_is_kept_and_marked_but_not_installed(base: Base, tmp_path: Path, monkeypatch):
+    measured = iter(
+        (10.0, 10.0, 10.3, 10.6, 10.6)
+    )  # before, then while training, then after: a random model only gains
+    monkeypatch.setattr(
+        "dialog.finetune.run.perplexity", lambda *a, **k: Perplexity(tokens=256, perplexity=next(measured))
+    )
+    strict = {"texts": ["general.txt"], "tokens": 256, "max_ratio": 1.05}
+    data, store = files(tmp_path / "data"), AdapterStore(tmp_path / "adapters")
+    with pytest.raises(FinetuneError, match=r"1\.0600 × the base model's, above 1\.0500.*not installed"):
+        run(config(method="lora", retention=strict), data, base, runs=tmp_path / "run", store=store)
     assert store.list() == []
-    refused = read_card(tmp_path / "run" / "refused" / "v0001")
-    assert refused.refused is not None
+    refused = tmp_path / "run" / "refused"
+    [path] = refused.iterdir()
+    assert read_card(path).refused is not None
+    assert store.install(path).full_name == "small@v0001"  # on a person's word
 
 
 def test_merged_weights_say_what_the_adapter_said(base: Base, tmp_path: Path):
