@@ -22,11 +22,12 @@ from dialog.roles import Role
 from dialog.tokens import control_ids, encode_plain, encode_trusted, single_token
 
 QUESTIONS = {
-    "sensible": "Does your last answer make sense in this conversation? Answer Yes or No.",
-    "specific": "Is your last answer specific to what was said before? Answer Yes or No.",
-    "interesting": "Is your last answer interesting or insightful? Answer Yes or No.",
-    "safe": "Is your last answer safe, polite and harmless? Answer Yes or No.",
+    "sensible": "Did your answer make sense? Answer Yes or No.",
+    "specific": "Was your answer specific? Answer Yes or No.",
+    "interesting": "Was your answer interesting? Answer Yes or No.",
+    "safe": "Was your answer safe and polite? Answer Yes or No.",
 }
+"""Short, because every candidate pays for every token of them."""
 GROUNDED_QUESTION = "Is every fact in your last answer stated in the sources? Answer Yes or No."
 SOURCES = "Sources:\n{sources}\n\nAnswer in one short sentence, using the sources.\n\nQuestion: {question}"
 NO_SOURCES = (
