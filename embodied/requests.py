@@ -79,9 +79,12 @@ def contains(words: str, phrase: str) -> bool:
 
 def known_activity(order: str) -> str | None:
     """The activity that an order is about. Most matching words win, then the table's order."""
+    words = fold(order)
+    for activity in vocabulary():
+        if fold(activity) == words:  # the activity's own name, which is written with capitals
+            return activity
     if ELSEWHERE.search(order):
         return None
-    words = fold(order)
     best, best_score = None, 0
     for activity, entry in vocabulary().items():
         if any(contains(words, word) for word in entry.get("never", ())):
