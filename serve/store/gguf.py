@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 from serve.errors import ModelStoreError
@@ -21,7 +24,7 @@ def convert_gguf(file: Path, into: Path) -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        with progress(f"converting {file.name} (once)"):
+        with progress(f"converting {file.name} (once)"), _no_bars_in_logs():
             model = AutoModelForCausalLM.from_pretrained(
                 file.parent,
                 gguf_file=file.name,
@@ -48,3 +51,8 @@ def convert_gguf(file: Path, into: Path) -> None:
             path.unlink()
         elif path.is_dir() and not any(path.iterdir()):
             path.rmdir()
+
+
+def _no_bars_in_logs() -> AbstractContextManager[object]:
+    """The GGUF reader draws its own bar whatever it is told; without a terminal it would fill a log."""
+    return nullcontext() if sys.stderr.isatty() else redirect_stderr(StringIO())
