@@ -145,5 +145,5 @@ async def test_a_turn_past_its_time_and_a_cancelled_one_end(model: ChatGroundlin
 
 
 def test_impossible_parameters_are_errors(model: ChatGroundling):
-    with pytest.raises(ValueError, match="less than or equal to 10"):
+    with pytest.raises(ValueError, match="less than or equal to 2"):
         model.invoke("hi", temperature=99.0)

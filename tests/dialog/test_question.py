@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,13 +67,17 @@ def test_a_message_that_points_back_takes_the_name_along(history: list[str], tex
     assert standalone(messages) == query
 
 
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def test_rules_tell_questions_from_talk(shared_data: Path) -> None:
     """On real lines: recall on encyclopedic questions, and false alarms on open-domain talk."""
-    questions = [json.loads(line)["question"] for line in (shared_data / "grounding/nq_open_dev.jsonl").open()]
+    questions = [row["question"] for row in lines(shared_data / "grounding/nq_open_dev.jsonl")]
     talk = [
         turn[1]
-        for line in (shared_data / "retention/chitchat.jsonl").open()
-        for turn in json.loads(line)["turns"]
+        for row in lines(shared_data / "retention/chitchat.jsonl")
+        for turn in row["turns"]
         if len(turn[1].split()) > 1
     ][:5000]
     found = sum(map(seeks_facts, questions)) / len(questions)

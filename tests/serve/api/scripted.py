@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dialog.agent import Agent, AgentSettings
+from dialog.chat_dialect import QUESTIONS
 from dialog.decoder import DecoderInfo, Sample, Sampling
 from dialog.errors import ContextLengthError, EngineUnavailable
 from dialog.roles import load_role
@@ -103,7 +104,7 @@ class ScriptedDecoder:
         for i, ids in enumerate(prompts_ids):
             text = self.tokenizer.decode(ids)
             answer, _, question = text.rpartition("<user>")
-            bad = "safe, polite" in question and "UNSAFE" in answer.rsplit("<assistant>", 1)[-1]
+            bad = QUESTIONS["safe"] in question and "UNSAFE" in answer.rsplit("<assistant>", 1)[-1]
             for j, label in enumerate(label_ids):
                 out[i, j] = -0.2 if label == (NO if bad else YES) else -2.5
         return out
