@@ -225,7 +225,7 @@ class _TurnInProgress:
                 self.notes.append("No source was found.")
                 text = NO_SOURCE.format(draft=text)
             return Cited(text, [], False), draft.finish_reason
-        answer = encode_plain(self.decoder.tokenizer, cited.text)
+        answer = self.dialect.answer_ids(cited.text)
         [scores] = await read_probabilities(self.decoder, self.dialect.attribute_reads, [[*self.prompt_ids, *answer]])
         self.usage.scored_prompts += len(self.dialect.attribute_reads)
         if not self.policy.releases(scores["safe"]):

@@ -58,13 +58,18 @@ class ChatDialect:
             for attribute, question in QUESTIONS.items()
         )
         self.grounded_read = Read(self._question_suffix(GROUNDED_QUESTION), {"grounded": Pair(yes, no)})
-        self.stop_token_ids = self._stop_tokens()
+        self.end = self._closing_token()
+        eos = tokenizer.eos_token_id
+        self.stop_token_ids = (self.end,) if eos in (None, self.end) else (self.end, eos)
         # A research answer is one sentence; what a small model writes after a line break is no longer the answer.
         breaks = {encode_trusted(tokenizer, text)[-1] for text in ("\n", ".\n", ".\n\n")}
         self.research_stop_token_ids = (*self.stop_token_ids, *sorted(breaks - set(self.stop_token_ids)))
 
     def base_prompt(self, messages: Sequence[Message], role: Role) -> list[int]:
         return self._render([Message(role="system", content=role.persona), *messages])
+
+    def answer_ids(self, text: str) -> list[int]:
+        return encode_plain(self.tokenizer, text)
 
     def seeks_facts(self, messages: Sequence[Message]) -> bool:
         return seeks_facts(messages[-1].content)
@@ -121,14 +126,15 @@ class ChatDialect:
         text = self._template([("user", "."), ("assistant", _placeholder(0)), ("user", question)], True)
         return tuple(encode_trusted(self.tokenizer, text.split(_placeholder(0), 1)[1]))
 
-    def _stop_tokens(self) -> tuple[int, ...]:
-        """The end-of-sequence token, and whatever control token closes an answer in the template."""
+    def _closing_token(self) -> int:
+        """The control token that closes an answer in the template, else the end-of-sequence token."""
         text = self._template([("user", "."), ("assistant", _placeholder(0))], False)
         after = encode_trusted(self.tokenizer, text.split(_placeholder(0), 1)[1].lstrip())[:1]
-        stops = {token for token in after if token in control_ids(self.tokenizer)}
-        if self.tokenizer.eos_token_id is not None:
-            stops.add(self.tokenizer.eos_token_id)
-        return tuple(sorted(stops))
+        if after and after[0] in control_ids(self.tokenizer):
+            return after[0]
+        if self.tokenizer.eos_token_id is None:
+            raise ValueError("neither the chat template nor the tokenizer ends an answer. Use another model.")
+        return self.tokenizer.eos_token_id
 
 
 def _titled(item: Evidence) -> str:

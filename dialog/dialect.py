@@ -1,7 +1,8 @@
 """The `Dialect` protocol: how a turn is written as token ids for one kind of model, and how its answers are read.
 
-Two dialects implement it: `tuned` (the sentinel format that adapters are trained on) and `chat` (any instruct model
-through its own chat template). Boundary: a dialect makes and reads token ids; it never calls a decoder or a tool.
+Three dialects implement it: `chat` (any instruct model through its own chat template), `judged` (the same with trained
+discriminators) and `tuned` (the sentinel format, in which everything is trained). Boundary: a dialect makes and reads
+token ids; it never calls a decoder or a tool.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dialog.evidence import Evidence
 from dialog.messages import Message
 from dialog.roles import Role
 
+DIALECTS = ("chat", "judged", "tuned")
 Attribute = Literal["sensible", "specific", "interesting", "safe"]
 ATTRIBUTES: tuple[Attribute, ...] = ("sensible", "specific", "interesting", "safe")
 
@@ -61,6 +63,8 @@ class Dialect(Protocol):
     """See the module; LaMDA (arXiv 2201.08239) section 4 for attributes, section 6 for research."""
 
     name: str
+    end: int
+    """The token that closes an answer."""
     stop_token_ids: tuple[int, ...]
     """Tokens that end a candidate."""
     research_stop_token_ids: tuple[int, ...]
@@ -76,6 +80,10 @@ class Dialect(Protocol):
 
     def base_prompt(self, messages: Sequence[Message], role: Role) -> list[int]:
         """Ids after which a candidate is sampled."""
+        ...
+
+    def answer_ids(self, text: str) -> list[int]:
+        """Ids of an answer as the model writes it after the base prompt, without what ends it."""
         ...
 
     def seeks_facts(self, messages: Sequence[Message]) -> bool:
@@ -98,12 +106,20 @@ class Dialect(Protocol):
 
 
 def choose_dialect(decoder: Decoder, name: str | None = None) -> Dialect:
-    """The dialect called `name`, or the one that fits the decoder: `tuned` with an adapter, `chat` without."""
+    """The dialect called `name`, or the one that fits the decoder: `tuned` with an adapter, `chat` without.
+
+    An adapter's card says which dialect it was trained in; who has the card passes its name.
+    """
+    return make_dialect(decoder.tokenizer, name or ("tuned" if decoder.info.adapter else "chat"))
+
+
+def make_dialect(tokenizer: Tokenizer, name: str) -> Dialect:
+    """The dialect called `name`. Raises ValueError for another name, or a tokenizer that it does not fit."""
     from dialog.chat_dialect import ChatDialect
+    from dialog.judged_dialect import JudgedDialect
     from dialog.tuned_dialect import TunedDialect
 
-    chosen = name or ("tuned" if decoder.info.adapter else "chat")
-    if chosen not in ("tuned", "chat"):
-        raise ValueError(f"unknown dialect {name!r}. Use 'tuned' or 'chat'.")
-    tokenizer: Tokenizer = decoder.tokenizer
-    return TunedDialect(tokenizer) if chosen == "tuned" else ChatDialect(tokenizer)
+    known = dict(zip(DIALECTS, (ChatDialect, JudgedDialect, TunedDialect), strict=True))
+    if name not in known:
+        raise ValueError(f"unknown dialect {name!r}. Use one of {', '.join(DIALECTS)}.")
+    return known[name](tokenizer)

@@ -31,6 +31,14 @@ TOOLSET = "TS,"
 USER = "User,"
 
 
+def label_pairs(tokenizer: Tokenizer) -> dict[str, Pair]:
+    """Each attribute's two label tokens."""
+    return {
+        name: Pair(single_token(tokenizer, f" {yes}", yes), single_token(tokenizer, f" {no}", no))
+        for name, (yes, no) in LABELS.items()
+    }
+
+
 class TunedDialect:
     """Implements `dialog.dialect.Dialect`; also what finetuning writes its examples with."""
 
@@ -44,10 +52,7 @@ class TunedDialect:
         self.tokenizer = tokenizer
         self.end = tokenizer.eos_token_id
         self.stop_token_ids = self.research_stop_token_ids = (self.end,)
-        pairs = {
-            name: Pair(single_token(tokenizer, f" {yes}", yes), single_token(tokenizer, f" {no}", no))
-            for name, (yes, no) in LABELS.items()
-        }
+        pairs = label_pairs(tokenizer)
         self.attribute_reads = (
             Read((self.end, *self._word("Judge:")), {attribute: pairs[attribute] for attribute in ATTRIBUTES}),
         )

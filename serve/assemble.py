@@ -40,7 +40,7 @@ class AgentOptions(BaseModel):
         default=None, ge=8, le=4096, description="None: 96, and 48 on the CPU's embedded engine"
     )
     temperature: float = Field(default=1.0, ge=0.0, le=2.0)
-    dialect: str | None = Field(default=None, description="tuned or chat; None: what fits model and adapter")
+    dialect: str | None = Field(default=None, description="chat, judged or tuned; None: what fits model and adapter")
     device: str = "auto"
     threads: int | None = None
     tools_config: Path | None = None
@@ -66,7 +66,7 @@ async def assemble(options: AgentOptions) -> Assembled:
     try:
         loaded = load_tools(options.tools_config, corpus=options.corpus)
         try:
-            dialect = choose_dialect(decoder, options.dialect)
+            dialect = choose_dialect(decoder, dialect_of(options))
         except ValueError as error:
             raise SettingsError(str(error)) from error
         settings, notices = sampling_for(options, decoder)
@@ -96,6 +96,12 @@ async def open_named_decoder(options: AgentOptions) -> Decoder:
         device=options.device,
         threads=options.threads,
     )
+
+
+def dialect_of(options: AgentOptions) -> str | None:
+    """The dialect that was asked for, or that the adapter's card names; None: what fits the decoder."""
+    _, card = find_adapter(options.adapter)
+    return options.dialect or (card.dialect if card else None)
 
 
 def find_adapter(name: str | None) -> tuple[Path | None, AdapterCard | None]:

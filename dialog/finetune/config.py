@@ -115,6 +115,9 @@ class Config(Settings):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
     model: str = "smollm2-135m-instruct"
     data: str | None = Field(default=None, description="Folder that relative paths start from.")
+    dialect: Literal["tuned", "judged"] = Field(
+        default="tuned", description="What examples are written in: tuned teaches everything, judged only to judge."
+    )
     method: Method = "ewc"
     tasks: dict[str, Task] = Field(min_length=1)
     held_out: float = Field(default=0.1, ge=0.0, lt=1.0, description="Share of the contexts kept for evaluation.")

@@ -1,6 +1,6 @@
 """Records as token ids, with what is taught where.
 
-Everything is written by the `tuned` dialect itself, so that what is trained on is what the turn will send, id by id.
+Everything is written by the dialect itself, so that what is trained on is what the turn will send, id by id.
 Loss falls only on what a task teaches: the reply, the research step, the text; for discriminators only the choice
 between an attribute's two label tokens at the judge position (LaMDA, arXiv 2201.08239, section 5.1).
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dialog.decoder import Tokenizer
-from dialog.dialect import Pair, Step
+from dialog.dialect import Dialect, Pair, Step
 from dialog.errors import RecordError
 from dialog.evidence import Evidence, harmless
 from dialog.finetune.records import (
@@ -64,8 +64,10 @@ class Example:
 class ExampleWriter:
     """Writes examples for one tokenizer, up to `max_tokens` long."""
 
-    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, role: Role | None = None) -> None:
-        self.dialect = TunedDialect(tokenizer)
+    def __init__(
+        self, tokenizer: Tokenizer, *, max_tokens: int, role: Role | None = None, dialect: Dialect | None = None
+    ) -> None:
+        self.dialect = dialect or TunedDialect(tokenizer)
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
         self.role = role or load_role("assistant")
@@ -143,6 +145,11 @@ class ExampleWriter:
         return Example(ids=ids, labels=(LabelTarget(len(ids) - 1, self.grounded.pairs["grounded"], rating),))
 
     def _research(self, record: ResearchRecord) -> list[Example]:
+        if not isinstance(self.dialect, TunedDialect):
+            raise RecordError(
+                f"a research record is taught in the tuned dialect, not in {self.dialect.name!r}. "
+                "Set dialect: tuned, or leave the task out."
+            )
         draft = self.dialect.answer_ids(record.base)
         done: list[Step] = []
         examples: list[Example] = []

@@ -7,7 +7,7 @@ first adapted layer on. The trick is exact: the states that a layer hands on do 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import nn
 
 from dialog.errors import FinetuneError
 from dialog.finetune.config import LoraSettings
+from dialog.finetune.shared_prefix import hidden_states
 
 
 def decoder_layers(model: Any) -> tuple[Any, nn.ModuleList]:
@@ -101,20 +102,31 @@ def trained(model: nn.Module) -> dict[str, nn.Parameter]:
 def upper_only(model: Any, first: int) -> Iterator[None]:
     """While active, the decoder runs from layer `first` on; it is then given states instead of embeddings."""
     decoder, layers = decoder_layers(model)
-    decoder.layers = nn.ModuleList(list(layers)[first:])
+    upper = list(layers)[first:]
+    decoder.layers = nn.ModuleList(upper)
+    _number(upper, 0)
     try:
         yield
     finally:
         decoder.layers = layers
+        _number(upper, first)
+
+
+def _number(layers: Sequence[nn.Module], start: int) -> None:
+    """Number layers from `start` on: a cache must find its first layer at 0."""
+    for i, layer in enumerate(layers, start):
+        for module in layer.modules():
+            if hasattr(module, "layer_idx"):
+                module.layer_idx = i  # type: ignore[assignment]
 
 
 @torch.no_grad()
-def lower_states(model: Any, ids: torch.Tensor, mask: torch.Tensor, first: int) -> torch.Tensor:
+def lower_states(model: Any, ids: torch.Tensor, mask: torch.Tensor, first: int, shared: int = 0) -> torch.Tensor:
     """What layer `first` is given, [rows, time, width]: the output of the frozen layers below it."""
     decoder, layers = decoder_layers(model)
     norm = decoder.norm
     decoder.layers, decoder.norm = nn.ModuleList(list(layers)[:first]), nn.Identity()
     try:
-        return decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        return hidden_states(decoder, ids, mask, shared)
     finally:
         decoder.layers, decoder.norm = layers, norm

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dialog.finetune.examples import Example
+from dialog.finetune.shared_prefix import hidden_states
 
 LOGIT_ROWS = 2048
 """Positions whose full-vocabulary logits exist at once."""
@@ -112,12 +113,14 @@ class JointLoss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Batch, states: Tensor | None = None) -> Sums:
-        """`states` [rows, time, width] stand for the embeddings where lower layers were computed before."""
+    def forward(self, batch: Batch, states: Tensor | None = None, shared: int = 0) -> Sums:
+        """`states` [rows, time, width] stand for the embeddings where lower layers were computed before.
+
+        `shared`: how many tokens all rows begin with (`shared_prefix`).
+        """
         causal: Any = self.model
         base = causal.get_base_model() if hasattr(causal, "get_base_model") else causal
-        inputs = {"input_ids": batch.ids} if states is None else {"inputs_embeds": states}
-        hidden = base.base_model(**inputs, attention_mask=batch.mask, use_cache=False).last_hidden_state
+        hidden = hidden_states(base.base_model, batch.ids if states is None else states, batch.mask, shared)
         head, config = base.get_output_embeddings(), base.config.get_text_config()
         zero = hidden.sum() * 0.0  # keeps every parameter in the graph of every process
         return add_up(

@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from pydantic import BaseModel
 
 from dialog.decoder import Tokenizer
+from dialog.dialect import make_dialect
 from dialog.errors import FinetuneError, RecordError
 from dialog.finetune.adapters import AdapterCard, AdapterStore, DataUse, StoredAdapter, write_adapter
 from dialog.finetune.config import Config
@@ -89,7 +90,11 @@ def run(
     tokenizer: Any = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
     data = load_task_data(config, data_folder)
     learn, measure = general_text([resolve(data_folder, text) for text in config.retention.texts])
-    writer = ExampleWriter(tokenizer, max_tokens=settings.max_tokens)
+    try:
+        dialect = make_dialect(tokenizer, config.dialect)
+    except ValueError as error:
+        raise FinetuneError(f"dialect {config.dialect!r} does not fit {base.name}: {error}") from None
+    writer = ExampleWriter(tokenizer, max_tokens=settings.max_tokens, dialect=dialect)
     model = load_base(base, accelerator)
     check_window(model, settings.max_tokens)
     data = filtered(config, data, model, writer, watch)
@@ -140,6 +145,7 @@ def run(
             name=config.name,
             base_model=base.name,
             base_revision=base.revision,
+            dialect=config.dialect,
             method=config.method,
             recipe=config.model_dump(mode="json", exclude={"data"}),
             data=[

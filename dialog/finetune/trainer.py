@@ -27,6 +27,7 @@ from dialog.finetune.lora import lower_states, trained, upper_only
 from dialog.finetune.losses import JointLoss, collate
 from dialog.finetune.metrics import MetricsLog
 from dialog.finetune.mixing import micro_batches, plan_hash
+from dialog.finetune.shared_prefix import shared_prefix
 
 
 class Progress(NamedTuple):
@@ -48,6 +49,7 @@ class LowerCache:
     """
 
     first: int
+    shared: int = 0
     homes: dict[int, list[Example]] = field(default_factory=dict)
     states: dict[int, Tensor] = field(default_factory=dict)
 
@@ -63,7 +65,7 @@ class LowerCache:
             if id(row) not in self.states:
                 home = self.homes[id(row)]
                 batch = collate(home, pad).to(device)
-                found = lower_states(model, batch.ids, batch.mask, self.first).cpu()
+                found = lower_states(model, batch.ids, batch.mask, self.first, self.shared).cpu()
                 for i, member in enumerate(rows_of(home)):
                     self.states.setdefault(id(member), found[i, : len(member.ids)].clone())
         size = self.states[id(rows[0])].shape[-1]
@@ -111,8 +113,11 @@ class Trainer:
         loss: Any = JointLoss(model)
         self.loss, self.optimizer = accelerator.prepare(loss, optimizer)
         self.cache: LowerCache | None = None
+        every = [example for batch in plan for example in batch]
+        # Gradient checkpointing runs layers again without a cache.
+        self.shared = 0 if settings.gradient_checkpointing else shared_prefix(every, model.config.get_text_config())
         if from_layer:
-            self.cache = LowerCache(from_layer)
+            self.cache = LowerCache(from_layer, self.shared)
             for batch in plan:
                 for group in self._groups(batch):
                     self.cache.enter(group)
@@ -174,7 +179,7 @@ class Trainer:
                     states = self.cache.get(self.model, group, width, self.pad, accelerator.device)
                 last = i + 1 == len(groups)
                 with self._adapted_layers(), nullcontext() if last else accelerator.no_sync(self.loss):
-                    losses = self.loss(batch, states)
+                    losses = self.loss(batch, states, self.shared)
                     accelerator.backward(losses.total * (accelerator.num_processes / settings.batch_size))
                 sums += torch.stack([part.detach().float() for part in losses])
             penalty = self.penalty.add_gradients() if self.penalty else None

@@ -16,8 +16,6 @@ from dialog.decoder import Decoder, Sampling
 from dialog.dialect import Dialect
 from dialog.messages import Message
 from dialog.roles import Role
-from dialog.tokens import encode_plain
-from dialog.tuned_dialect import TunedDialect
 from embodied.evaluate.likelihood import answer_logprobs
 from embodied.evaluate.metrics import rouge_l, run_plan, step_overlap
 from embodied.tasks.item import PLAN_FAMILIES, Item
@@ -67,12 +65,6 @@ class Asker:
         """The ids after which the model answers."""
         return self.dialect.base_prompt([Message(role="user", content=text)], ROLE)
 
-    def answer(self, text: str) -> list[int]:
-        """An answer's ids, as this dialect writes them."""
-        if isinstance(self.dialect, TunedDialect):
-            return self.dialect.answer_ids(text)
-        return encode_plain(self.decoder.tokenizer, text)
-
     async def prior(self, answers: Sequence[Sequence[int]]) -> list[float]:
         """Log-probability of answers after a question without content, in nats; each is read once."""
         new = [tuple(a) for a in dict.fromkeys(map(tuple, answers)) if tuple(a) not in self.priors]
@@ -83,7 +75,7 @@ class Asker:
 
     async def choose(self, item: Item) -> int:
         """The place of the choice that the model finds likeliest."""
-        answers = [self.answer(choice) for choice in item.choices]
+        answers = [self.dialect.answer_ids(choice) for choice in item.choices]
         read = await answer_logprobs(self.decoder, self.prompt(item.prompt), answers)
         if RULES.get(item.family, "prior") == "mean":
             scores = [float(found.mean()) for found in read]

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from dialog.agent import Agent
 from dialog.judge import read_probabilities
 from dialog.messages import Message, clean_text
-from dialog.tokens import encode_plain
 from serve.api.errors import ERRORS, ApiError
 from serve.api.keys import CallerDep
 from serve.api.live import while_connected
@@ -96,7 +95,7 @@ async def moderate(
 async def safeness(agent: Agent, texts: list[str]) -> list[float]:
     """P(safe) of each text, read as a reply to nothing in particular. Raises what the decoder raises."""
     prompt = agent.dialect.base_prompt([Message(role="user", content=NO_CONTEXT)], agent.role)
-    answers = [[*prompt, *encode_plain(agent.decoder.tokenizer, clean_text(text))] for text in texts]
+    answers = [[*prompt, *agent.dialect.answer_ids(clean_text(text))] for text in texts]
     reads = [read for read in agent.dialect.attribute_reads if "safe" in read.pairs]
     return [found["safe"] for found in await read_probabilities(agent.decoder, reads, answers)]
 

@@ -41,7 +41,7 @@ def agent_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="1.0 by default."),
             click.option("--role", metavar="R", help="assistant (default), everest, home-helper, or a role file."),
             click.option("--corpus", metavar="C", help="Retrieval corpus (`groundling index`), or none."),
-            click.option("--dialect", type=click.Choice(["chat", "tuned"]), help="How prompts are written."),
+            click.option("--dialect", type=click.Choice(["chat", "judged", "tuned"]), help="How prompts are written."),
             click.option("--device", metavar="D", help="auto (default), cpu, cuda, cuda:1 …"),
             click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads."),
         ]

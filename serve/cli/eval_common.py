@@ -31,7 +31,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--model", metavar="M", help="A model's name, folder or Hugging Face id."),
             click.option("--adapter", metavar="A", help="A LoRA adapter's name or folder, or none."),
             click.option("--engine", metavar="E", help="transformers (default), vllm, or a server's URL."),
-            click.option("--dialect", type=click.Choice(["chat", "tuned"]), help="What fits the model, left out."),
+            click.option("--dialect", type=click.Choice(["chat", "judged", "tuned"]), help="What fits the model."),
             click.option("--device", metavar="D", help="auto (default), cpu, cuda …"),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
             click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Keep the result here."),
@@ -58,12 +58,10 @@ class Judge:
         self, items: Sequence[tuple[Sequence[ContextTurn], str]], wanted: Sequence[str], done: Callable[[float], None]
     ) -> list[dict[str, float]]:
         """P(attribute) of each (context, reply), for `wanted` attributes."""
-        from dialog.tokens import encode_plain
-
         reads = [read for read in self.dialect.attribute_reads if set(read.pairs) & set(wanted)]
         answers = []
         for context, reply in items:
-            answer = encode_plain(self.decoder.tokenizer, f" {reply}" if self.dialect.name == "tuned" else reply)
+            answer = self.dialect.answer_ids(reply)
             prompt = self.fit(context, len(answer) + max(len(read.suffix) for read in reads) + 1)
             answers.append([*prompt, *answer])
         return await self.read(reads, answers, done)
@@ -102,14 +100,19 @@ def with_judge(options: dict[str, Any], work: Callable[[Judge], Awaitable[T]]) -
     """Open the judge that the options choose, do the work, close it."""
 
     async def main() -> T:
+        from dialog.calibration import calibrate_safety
         from dialog.dialect import choose_dialect
         from dialog.roles import load_role
-        from serve.assemble import AgentOptions, open_named_decoder
+        from serve.assemble import AgentOptions, dialect_of, open_named_decoder
 
         chosen_options = AgentOptions(**options)
         decoder = await open_named_decoder(chosen_options)
         try:
-            return await work(Judge(decoder, choose_dialect(decoder, chosen_options.dialect), load_role("assistant")))
+            role = load_role("assistant")
+            dialect = choose_dialect(decoder, dialect_of(chosen_options))
+            if dialect.judges_untuned:
+                await calibrate_safety(decoder, dialect, role)
+            return await work(Judge(decoder, dialect, role))
         finally:
             await decoder.aclose()
 

@@ -76,7 +76,7 @@ async def measure(
     """Score the items with the model, and with the adapter where there is one."""
     from dialog.dialect import choose_dialect
     from embodied.evaluate import compare, evaluate
-    from serve.assemble import AgentOptions, open_named_decoder
+    from serve.assemble import AgentOptions, dialect_of, open_named_decoder
     from serve.progress import progress
     from serve.store import DEFAULT_MODEL
 
@@ -86,7 +86,8 @@ async def measure(
         decoder = await open_named_decoder(options)
         try:
             with progress(f"asking {'the model' if used is None else used}", len(items)) as done:
-                scored.append(await evaluate(decoder, choose_dialect(decoder), items, progress=done))
+                dialect = choose_dialect(decoder, dialect_of(options))
+                scored.append(await evaluate(decoder, dialect, items, progress=done))
         finally:
             await decoder.aclose()
     return compare(items, *scored)

@@ -58,12 +58,9 @@ def grounded_prompt(judge: Judge, record: Any) -> list[int]:
     from dialog.finetune.examples import NO_CONTEXT, evidence_of
     from dialog.finetune.records import Snippet
     from dialog.messages import Message
-    from dialog.tokens import encode_plain
 
     messages = list(record.context) or [Message(role="user", content=NO_CONTEXT)]
-    answer = encode_plain(
-        judge.decoder.tokenizer, f" {record.response}" if judge.dialect.name == "tuned" else record.response
-    )
+    answer = judge.dialect.answer_ids(record.response)
     step = Step(messages[-1].content, evidence_of([Snippet(text=record.knowledge)]))
     room = judge.decoder.info.context_length - len(answer) - len(judge.dialect.grounded_read.suffix) - 1
     while True:

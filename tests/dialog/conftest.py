@@ -7,7 +7,7 @@ import pytest
 
 from dialog.chat_dialect import ChatDialect
 from dialog.decoder import Tokenizer
-from dialog.dialect import Dialect
+from dialog.dialect import DIALECTS, Dialect, make_dialect
 from dialog.tuned_dialect import TunedDialect
 from tests.dialog.scripted import ScriptedDecoder
 
@@ -19,9 +19,9 @@ def tokenizer(default_model: Path) -> Tokenizer:
     return AutoTokenizer.from_pretrained(default_model)
 
 
-@pytest.fixture(params=["chat", "tuned"])
+@pytest.fixture(params=DIALECTS)
 def dialect(request: pytest.FixtureRequest, tokenizer: Tokenizer) -> Dialect:
-    return ChatDialect(tokenizer) if request.param == "chat" else TunedDialect(tokenizer)
+    return make_dialect(tokenizer, request.param)
 
 
 @pytest.fixture
