@@ -78,7 +78,8 @@ def known_roles(own: str) -> dict[str, Role]:
     return roles
 
 
-def get_service(request: Request) -> Service:
+async def get_service(request: Request) -> Service:
+    # async: FastAPI runs a plain function in a thread
     return cast(Service, request.app.state.service)
 
 

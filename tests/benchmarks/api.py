@@ -152,8 +152,8 @@ async def _measure(client: httpx.AsyncClient, recorder: Recorder, service: Any, 
             "throughput_ratio": round(api_rate / bare_rate, 3),
             "overhead_ms": round(1000 * median(overhead), 2) if concurrent == 1 and overhead else None,
         }
-    async with service.service.store.database.read() as connection:
-        stored = [row[0] for row in await connection.exec_driver_sql("SELECT id FROM turns")]
+    read = service.service.store.database.read
+    stored = [row[0] for row in await read(lambda connection: connection.exec_driver_sql("SELECT id FROM turns").all())]
     found["lost"] = len(set(ids) - set(stored))
     found["doubled"] = len(stored) - len(set(ids))
     found["errors"] = errors

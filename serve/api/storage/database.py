@@ -1,4 +1,9 @@
-"""The connection to SQLite or PostgreSQL: pools, transactions, and database failures as one error.
+"""The connection to SQLite or PostgreSQL: transactions as functions, and database failures as one error.
+
+A transaction is a function of a SQLAlchemy connection. On PostgreSQL it runs through the async driver. On SQLite,
+whose library is synchronous, it runs whole in a thread: a driver that hands over each statement by itself crosses
+between threads eight times a transaction, which costs more than the queries do. One thread writes, so that writers of
+one process never poll for the lock against each other; the others read, on connections that cannot write.
 
 SQLite runs in WAL mode with `synchronous=FULL`, so that what is committed outlives a power cut, and takes the write
 lock when a writing transaction begins, so that several processes wait for each other instead of failing half-way.
@@ -6,75 +11,132 @@ lock when a writing transaction begins, so that several processes wait for each 
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from serve.api.errors import ApiError, unavailable
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 BUSY_SECONDS = 15.0
-"""How long a writer waits for another before it gives up."""
+"""How long a writer waits for another process before it gives up."""
+SQLITE_READERS = 4
+POSTGRESQL_POOL = 8
 
 
-def driver_url(url: str) -> URL:
-    """The URL with the async driver that serves it."""
-    parsed = make_url(url)
-    driver = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}[parsed.get_backend_name()]
-    return parsed.set(drivername=driver)
+class Backend(Protocol):
+    """Runs transactions on one kind of database."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T: ...
+
+    async def write(self, work: Callable[[Connection], T]) -> T: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Database:
-    """An engine with reading and writing transactions."""
+    """Reading and writing transactions. Nothing is opened before the first."""
 
-    def __init__(self, url: str, *, pool: int = 8) -> None:
-        self.url = driver_url(url)
-        self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        if self.is_sqlite:
-            Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
-        options: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite, "pool_timeout": 10.0}
-        if self.is_sqlite:
-            options |= {"connect_args": {"timeout": BUSY_SECONDS}, "pool_size": pool, "max_overflow": 0}
-        else:
-            options |= {"connect_args": {"timeout": 5, "command_timeout": 15}, "pool_size": pool, "max_overflow": pool}
-        self.engine: AsyncEngine = create_async_engine(self.url, **options)
-        if self.is_sqlite:
-            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
-            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
-        self._writing = self.engine.execution_options(groundling_write=True)
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._backend: Backend = Sqlite(parsed) if self.is_sqlite else Postgresql(parsed)
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads. Raises ApiError 503 where the database fails."""
-        with_errors = self.engine
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """`work`'s result in a transaction that only reads. Raises ApiError 503 where the database fails."""
         try:
-            async with with_errors.connect() as connection:
-                yield connection
+            return await self._backend.read(work)
         except _FAILURES as error:
             raise failure(error) from error
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that is committed at the end. Raises IntegrityError, and ApiError 503 where it fails."""
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """`work`'s result in a transaction that is committed when this returns, and undone where `work` raises.
+
+        Once begun it ends, one way or the other, even where the caller is cancelled.
+        Raises IntegrityError, what `work` raises, and ApiError 503 where the database fails.
+        """
         try:
-            async with self._writing.begin() as connection:
-                yield connection
+            return await asyncio.shield(asyncio.ensure_future(self._backend.write(work)))
         except IntegrityError:
             raise
         except _FAILURES as error:
             raise failure(error) from error
 
     async def aclose(self) -> None:
-        await self.engine.dispose()
+        await self._backend.aclose()
+
+
+class Sqlite:
+    """A file, one thread that writes and some that read."""
+
+    def __init__(self, url: URL) -> None:
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        options: dict[str, Any] = {
+            "connect_args": {"timeout": BUSY_SECONDS, "check_same_thread": False}, "max_overflow": 0
+        }  # fmt: skip
+        self._reading = create_engine(url.set(drivername="sqlite+pysqlite"), pool_size=SQLITE_READERS, **options)
+        self._writing = create_engine(url.set(drivername="sqlite+pysqlite"), pool_size=1, **options)
+        for engine, begin in ((self._reading, "BEGIN"), (self._writing, "BEGIN IMMEDIATE")):
+            event.listen(engine, "connect", _prepare)
+            event.listen(engine, "begin", lambda connection, begin=begin: connection.exec_driver_sql(begin))
+        event.listen(self._reading, "connect", lambda connection, record: connection.execute("PRAGMA query_only=ON"))
+        self._readers = ThreadPoolExecutor(SQLITE_READERS, thread_name_prefix="sqlite-read")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        def run() -> T:
+            with self._reading.connect() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        def run() -> T:
+            with self._writing.begin() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._writer, run)
+
+    async def aclose(self) -> None:
+        """Ends what has begun, then closes the file."""
+        await asyncio.to_thread(self._writer.shutdown)
+        await asyncio.to_thread(self._readers.shutdown)
+        self._reading.dispose()
+        self._writing.dispose()
+
+
+class Postgresql:
+    """A server, through the async driver."""
+
+    def __init__(self, url: URL) -> None:
+        self._engine = create_async_engine(
+            url.set(drivername="postgresql+asyncpg"),
+            connect_args={"timeout": 5, "command_timeout": 15},
+            pool_pre_ping=True, pool_timeout=10.0, pool_size=POSTGRESQL_POOL, max_overflow=POSTGRESQL_POOL,
+        )  # fmt: skip
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(work)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def aclose(self) -> None:
+        await self._engine.dispose()
 
 
 _FAILURES = (DBAPIError, PoolTimeout, OSError)
@@ -87,15 +149,8 @@ def failure(error: BaseException) -> ApiError:
     return unavailable("The database cannot be used now. Nothing was stored; try again.", "database_unavailable")
 
 
-def _prepare_sqlite(connection: Any, record: Any) -> None:
+def _prepare(connection: Any, record: Any) -> None:
     # The driver's own transactions begin too late (at the first write), so they are switched off.
     connection.isolation_level = None
-    cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Any) -> None:
-    writing = connection.get_execution_options().get("groundling_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        connection.execute(f"PRAGMA {pragma}")

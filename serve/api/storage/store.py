@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -10,11 +9,10 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Delete, Insert, Select, Update, delete, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dialog.turn import Turn
 from serve.api.errors import ApiError, not_found
@@ -45,8 +43,7 @@ class Store:
 
     async def ping(self) -> None:
         """Raise ApiError 503 where the database does not answer."""
-        async with self.database.read() as connection:
-            await connection.execute(text("SELECT 1"))
+        await self.database.read(lambda connection: connection.execute(text("SELECT 1")).scalar())
 
     # Turns
 
@@ -75,66 +72,46 @@ class Store:
             "document": turn.model_dump_json(),
         }
 
-        async def save() -> None:
-            async with self.database.write() as connection:
-                if conversation is not None:
-                    await self._touch(connection, conversation, owner, position, turn)
-                await connection.execute(insert(t.turns).values(row))
+        def save(connection: Connection) -> None:
+            if conversation is not None:
+                _touch(connection, conversation, owner, position, turn)
+            connection.execute(insert(t.turns), row)
 
-        # A cancelled request must not leave a connection in the middle of a commit.
-        await asyncio.shield(asyncio.ensure_future(save()))
-
-    async def _touch(
-        self, connection: AsyncConnection, conversation: str, owner: str, position: int | None, turn: Turn
-    ) -> None:
-        mine = (t.conversations.c.id == conversation) & (t.conversations.c.owner == owner)
-        title = (await connection.execute(select(t.conversations.c.title).where(mine))).scalar()
-        if title is None:
-            raise not_found("conversation", conversation)
-        taken = select(func.max(t.turns.c.position)).where(t.turns.c.conversation_id == conversation)
-        if ((await connection.execute(taken)).scalar() or 0) + 1 != position:
-            raise conflict(conversation)
-        values: dict[str, Any] = {"updated": time.time()}
-        if not title:
-            values["title"] = " ".join(turn.messages[-1].content.split())[:80]
-        await connection.execute(update(t.conversations).where(mine).values(values))
+        await self.database.write(save)
 
     async def turn(self, turn_id: str, owner: str) -> StoredTurn:
         """Raises ApiError 404."""
         query = _turns().where(t.turns.c.id == turn_id, t.turns.c.owner == owner)
-        async with self.database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = await self._one(query)
         if row is None:
             raise not_found("turn", turn_id)
         return _stored(row)
 
     async def turn_by_idempotency_key(self, key: str, owner: str) -> StoredTurn | None:
         query = _turns().where(t.turns.c.idempotency_key == key, t.turns.c.owner == owner)
-        async with self.database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = await self._one(query)
         return None if row is None else _stored(row)
 
     async def delete_turn(self, turn_id: str, owner: str) -> None:
         """Delete a turn and its feedback. Raises ApiError 404."""
-        async with self.database.write() as connection:
-            mine = (t.turns.c.id == turn_id) & (t.turns.c.owner == owner)
-            if not (await connection.execute(delete(t.turns).where(mine))).rowcount:
-                raise not_found("turn", turn_id)
+        mine = (t.turns.c.id == turn_id) & (t.turns.c.owner == owner)
+        if not await self._change(delete(t.turns).where(mine)):
+            raise not_found("turn", turn_id)
 
     async def delete_everything_of(self, owner: str) -> int:
         """Delete all turns, conversations and feedback of an owner; how many turns there were."""
-        async with self.database.write() as connection:
-            deleted = (await connection.execute(delete(t.turns).where(t.turns.c.owner == owner))).rowcount
-            await connection.execute(delete(t.conversations).where(t.conversations.c.owner == owner))
-        return deleted
+        return await self._change(
+            delete(t.turns).where(t.turns.c.owner == owner),
+            delete(t.conversations).where(t.conversations.c.owner == owner),
+        )
 
     async def delete_before(self, moment: float) -> int:
         """Delete turns created before `moment`, and conversations that have had none since; how many turns."""
-        async with self.database.write() as connection:
-            deleted = (await connection.execute(delete(t.turns).where(t.turns.c.created < moment))).rowcount
-            await connection.execute(delete(t.conversations).where(t.conversations.c.updated < moment))
-            await connection.execute(delete(t.usage).where(t.usage.c.minute < int(time.time() // 60) - 60))
-        return deleted
+        return await self._change(
+            delete(t.turns).where(t.turns.c.created < moment),
+            delete(t.conversations).where(t.conversations.c.updated < moment),
+            delete(t.usage).where(t.usage.c.minute < int(time.time() // 60) - 60),
+        )
 
     # Conversations
 
@@ -143,15 +120,13 @@ class Store:
         row = {
             "id": conversation_id, "owner": owner, "title": title, "role": role, "created": now, "updated": now
         }  # fmt: skip
-        async with self.database.write() as connection:
-            await connection.execute(insert(t.conversations).values(row))
+        await self._change(insert(t.conversations).values(row))
         return Conversation(**row)
 
     async def conversation(self, conversation_id: str, owner: str) -> Conversation:
         """Raises ApiError 404."""
         query = select(t.conversations).where(t.conversations.c.id == conversation_id, t.conversations.c.owner == owner)
-        async with self.database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = await self._one(query)
         if row is None:
             raise not_found("conversation", conversation_id)
         return Conversation(**row._mapping)
@@ -162,40 +137,38 @@ class Store:
         if before is not None:
             query = query.where(t.conversations.c.updated < before)
         query = query.order_by(t.conversations.c.updated.desc(), t.conversations.c.id).limit(limit)
-        async with self.database.read() as connection:
-            return [Conversation(**row._mapping) for row in await connection.execute(query)]
+        return [Conversation(**row._mapping) for row in await self._all(query)]
 
     async def turns_of(self, conversation_id: str, owner: str) -> list[StoredTurn]:
         """A conversation's turns, oldest first."""
         query = _turns().where(t.turns.c.conversation_id == conversation_id, t.turns.c.owner == owner)
-        async with self.database.read() as connection:
-            return [_stored(row) for row in await connection.execute(query.order_by(t.turns.c.position))]
+        return [_stored(row) for row in await self._all(query.order_by(t.turns.c.position))]
 
     async def rename_conversation(self, conversation_id: str, owner: str, title: str) -> Conversation:
         """Raises ApiError 404."""
-        async with self.database.write() as connection:
-            mine = (t.conversations.c.id == conversation_id) & (t.conversations.c.owner == owner)
-            await connection.execute(update(t.conversations).where(mine).values(title=title))
+        mine = (t.conversations.c.id == conversation_id) & (t.conversations.c.owner == owner)
+        await self._change(update(t.conversations).where(mine).values(title=title))
         return await self.conversation(conversation_id, owner)
 
     async def delete_conversation(self, conversation_id: str, owner: str) -> None:
         """Delete a conversation with its turns and their feedback. Raises ApiError 404."""
-        async with self.database.write() as connection:
-            mine = (t.conversations.c.id == conversation_id) & (t.conversations.c.owner == owner)
-            if not (await connection.execute(delete(t.conversations).where(mine))).rowcount:
-                raise not_found("conversation", conversation_id)
+        mine = (t.conversations.c.id == conversation_id) & (t.conversations.c.owner == owner)
+        if not await self._change(delete(t.conversations).where(mine)):
+            raise not_found("conversation", conversation_id)
 
     # Feedback
 
     async def set_feedback(self, feedback: Feedback, owner: str) -> None:
         """Store what a person thought of a turn, in place of what they said before. Raises ApiError 404."""
-        values = {**vars(feedback), "owner": owner}
-        async with self.database.write() as connection:
+
+        def save(connection: Connection) -> None:
             mine = select(t.turns.c.id).where(t.turns.c.id == feedback.turn_id, t.turns.c.owner == owner)
-            if (await connection.execute(mine)).scalar() is None:
+            if connection.execute(mine).scalar() is None:
                 raise not_found("turn", feedback.turn_id)
-            await connection.execute(delete(t.feedback).where(t.feedback.c.turn_id == feedback.turn_id))
-            await connection.execute(insert(t.feedback).values(values))
+            connection.execute(delete(t.feedback).where(t.feedback.c.turn_id == feedback.turn_id))
+            connection.execute(insert(t.feedback).values({**vars(feedback), "owner": owner}))
+
+        await self.database.write(save)
 
     async def turns_with_feedback(self, owner: str | None) -> AsyncIterator[StoredTurn]:
         """All turns that someone thought something of, oldest first; `owner` None takes everybody's."""
@@ -206,8 +179,7 @@ class Store:
                 query = query.where(t.turns.c.owner == owner)
             older = (t.turns.c.created > after[0]) | ((t.turns.c.created == after[0]) & (t.turns.c.id > after[1]))
             query = query.where(older).order_by(t.turns.c.created, t.turns.c.id).limit(PAGE)
-            async with self.database.read() as connection:
-                rows = (await connection.execute(query)).all()
+            rows = await self._all(query)
             for row in rows:
                 yield _stored(row)
             if len(rows) < PAGE:
@@ -217,24 +189,20 @@ class Store:
     # Keys and limits
 
     async def add_key(self, key: ApiKey, secret_hash: str) -> None:
-        async with self.database.write() as connection:
-            await connection.execute(insert(t.keys).values(**vars(key), secret_hash=secret_hash))
+        await self._change(insert(t.keys).values(**vars(key), secret_hash=secret_hash))
 
     async def key(self, key_id: str) -> tuple[ApiKey, str] | None:
         """A key and its secret's hash."""
-        async with self.database.read() as connection:
-            row = (await connection.execute(select(t.keys).where(t.keys.c.id == key_id))).one_or_none()
+        row = await self._one(select(t.keys).where(t.keys.c.id == key_id))
         return None if row is None else (_key(row), row.secret_hash)
 
     async def keys(self) -> list[ApiKey]:
-        async with self.database.read() as connection:
-            return [_key(row) for row in await connection.execute(select(t.keys).order_by(t.keys.c.created))]
+        return [_key(row) for row in await self._all(select(t.keys).order_by(t.keys.c.created))]
 
     async def revoke_key(self, key_id: str) -> bool:
         """Whether there was such a key that was not revoked before."""
-        async with self.database.write() as connection:
-            live = (t.keys.c.id == key_id) & t.keys.c.revoked.is_(None)
-            return bool((await connection.execute(update(t.keys).where(live).values(revoked=time.time()))).rowcount)
+        live = (t.keys.c.id == key_id) & t.keys.c.revoked.is_(None)
+        return bool(await self._change(update(t.keys).where(live).values(revoked=time.time())))
 
     async def count(self, owner: str, minute: int, *, requests: int = 0, tokens: int = 0) -> tuple[int, int]:
         """Add to an owner's requests and tokens of a minute; what they are then, over all processes."""
@@ -245,9 +213,39 @@ class Store:
             index_elements=["owner", "minute"],
             set_={"requests": t.usage.c.requests + requests, "tokens": t.usage.c.tokens + tokens},
         ).returning(t.usage.c.requests, t.usage.c.tokens)
-        async with self.database.write() as connection:
-            found = (await connection.execute(statement)).one()
+        found = await self.database.write(lambda connection: connection.execute(statement).one())
         return found.requests, found.tokens
+
+    # How they are run
+
+    async def _one(self, query: Select[Any]) -> Row[Any] | None:
+        return await self.database.read(lambda connection: connection.execute(query).one_or_none())
+
+    async def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        return await self.database.read(lambda connection: connection.execute(query).all())
+
+    async def _change(self, *statements: Delete | Insert | Update) -> int:
+        """Run the statements in one transaction; the first one's number of rows."""
+
+        def run(connection: Connection) -> list[int]:
+            return [connection.execute(statement).rowcount for statement in statements]
+
+        return (await self.database.write(run))[0]
+
+
+def _touch(connection: Connection, conversation: str, owner: str, position: int | None, turn: Turn) -> None:
+    """Make room for a turn at the end of a conversation. Raises ApiError 404, 409."""
+    mine = (t.conversations.c.id == conversation) & (t.conversations.c.owner == owner)
+    title = connection.execute(select(t.conversations.c.title).where(mine)).scalar()
+    if title is None:
+        raise not_found("conversation", conversation)
+    taken = select(func.max(t.turns.c.position)).where(t.turns.c.conversation_id == conversation)
+    if (connection.execute(taken).scalar() or 0) + 1 != position:
+        raise conflict(conversation)
+    values: dict[str, Any] = {"updated": time.time()}
+    if not title:
+        values["title"] = " ".join(turn.messages[-1].content.split())[:80]
+    connection.execute(update(t.conversations).where(mine).values(values))
 
 
 def conflict(conversation: str) -> ApiError:
@@ -289,8 +287,7 @@ async def upgrade(database: Database) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
-    async with database.write() as connection:
-        await connection.run_sync(run)
+    await database.write(run)
 
 
 __all__: Sequence[str] = ["IntegrityError", "Store", "conflict", "upgrade"]

@@ -53,8 +53,8 @@ async def test_without_a_valid_key_nothing_but_the_probes_answers(service: Runni
 
 
 async def test_keys_are_stored_as_hashes_only(service: Running):
-    async with service.service.store.database.read() as connection:
-        rows = (await connection.exec_driver_sql("SELECT * FROM keys")).all()
+    read = service.service.store.database.read
+    rows = await read(lambda connection: connection.exec_driver_sql("SELECT * FROM keys").all())
     secret = service.key.split("_", 2)[2]
     assert secret not in str(rows)
 

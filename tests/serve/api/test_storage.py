@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from dialog.finetune.records import Discrimination, Generation, Groundedness, Preference
 from serve.api.storage import Store
-from serve.api.storage.database import driver_url
 from serve.api.storage.tables import metadata
 from serve.settings import Settings
 
@@ -24,10 +22,8 @@ from .postgres import Postgres
 
 
 async def test_the_migrations_make_the_tables_that_the_code_uses(stored: Running):
-    engine = create_async_engine(driver_url(stored.service.settings.database))
-    async with engine.connect() as connection:
-        differences = await connection.run_sync(lambda c: compare_metadata(MigrationContext.configure(c), metadata))
-    await engine.dispose()
+    read = stored.service.store.database.read
+    differences = await read(lambda connection: compare_metadata(MigrationContext.configure(connection), metadata))
     assert differences == []
 
 
@@ -213,9 +209,7 @@ async def test_a_full_disk_is_503_and_leaves_nothing_half_written(service: Runni
 
         async def limit_pages(pages: int) -> None:
             """SQLite's own limit on the file's size fails as a full disk does."""
-            for _ in range(8):
-                async with database.engine.connect() as connection:
-                    await connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+            await database.write(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={pages}"))
 
         await limit_pages(1)
         long = {"message": "long 9000"}
