@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from dialog.agent import Agent, AgentSettings
 from dialog.decoder import Decoder, Sampling
 from dialog.dialect import choose_dialect
-from dialog.finetune.adapters import CARD, AdapterCard, AdapterStore
+from dialog.finetune.adapters import AdapterCard
 from dialog.roles import load_role
 from safety.policy import Policy
+from serve.adapters import find_adapter
 from serve.errors import SettingsError
-from serve.home import home
 from serve.store import DEFAULT_MODEL, ModelStore
 
 CPU_CANDIDATES = 4
@@ -30,7 +30,9 @@ class AgentOptions(BaseModel):
 
     model: str = DEFAULT_MODEL
     engine: str = Field(default="transformers", description="transformers, vllm, or the URL of a running `vllm serve`")
-    adapter: str | None = Field(default=None, description="An adapter's name or folder; None or 'none' for none")
+    adapter: str | None = Field(
+        default=None, description="An adapter's name or folder, 'none' for none; None: the default model's own"
+    )
     role: str = "assistant"
     corpus: str = Field(default="default", description="A retrieval corpus by name; 'none' for none")
     candidates: int | None = Field(
@@ -61,7 +63,7 @@ async def assemble(options: AgentOptions) -> Assembled:
     from serve.tools import load_tools
 
     role = load_role(options.role)
-    _, card = find_adapter(options.adapter)
+    card = card_of(options)
     decoder = await open_named_decoder(options)
     try:
         loaded = load_tools(options.tools_config, corpus=options.corpus)
@@ -70,6 +72,8 @@ async def assemble(options: AgentOptions) -> Assembled:
         except ValueError as error:
             raise SettingsError(str(error)) from error
         settings, notices = sampling_for(options, decoder)
+        if card is not None and card.dialect != dialect.name:
+            card = None  # its thresholds are of another read
         if card is not None:
             settings = settings.model_copy(update={"grounded_threshold": card.grounded_threshold})
         notices += [str(problem) for problem in loaded.problems]
@@ -85,7 +89,7 @@ async def open_named_decoder(options: AgentOptions) -> Decoder:
     """The decoder for a model, engine and adapter by name. Raises what the store and the engines raise."""
     from serve.engines import open_decoder
 
-    adapter, _ = find_adapter(options.adapter)
+    adapter, _ = find_adapter(options.adapter, options.model, options.engine)
     model = ModelStore().pull(options.model)
     return await open_decoder(
         options.engine,
@@ -100,22 +104,13 @@ async def open_named_decoder(options: AgentOptions) -> Decoder:
 
 def dialect_of(options: AgentOptions) -> str | None:
     """The dialect that was asked for, or that the adapter's card names; None: what fits the decoder."""
-    _, card = find_adapter(options.adapter)
+    card = card_of(options)
     return options.dialect or (card.dialect if card else None)
 
 
-def find_adapter(name: str | None) -> tuple[Path | None, AdapterCard | None]:
-    """An adapter's folder and card by name, `name@version` or path. A plain LoRA folder has no card.
-
-    Raises AdapterError, which names the adapters that are installed.
-    """
-    if name in (None, "none"):
-        return None, None
-    folder = Path(name).expanduser()
-    if (folder / "adapter_config.json").is_file() and not (folder / CARD).is_file():
-        return folder.resolve(), None
-    stored = AdapterStore(home() / "adapters").find(name)
-    return stored.path, stored.card
+def card_of(options: AgentOptions) -> AdapterCard | None:
+    """The card of the adapter that the options choose. Raises AdapterError for an unknown one."""
+    return find_adapter(options.adapter, options.model, options.engine)[1]
 
 
 def policy_of(card: AdapterCard | None) -> Policy:

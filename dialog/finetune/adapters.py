@@ -89,21 +89,31 @@ def write_adapter(folder: Path, model: Any, card: AdapterCard) -> None:
         (part / "README.md").write_text(card_text(card))
 
 
-class AdapterStore:
-    """Adapters below one folder."""
+def adapter_label(folder: Path) -> str:
+    """What an adapter's folder is called: `name@version` as stores lay them out, else the folder's name."""
+    return f"{folder.parent.name}@{folder.name}" if _VERSION.fullmatch(folder.name) else folder.name
 
-    def __init__(self, root: Path) -> None:
+
+class AdapterStore:
+    """Adapters below one folder, and below others that are only read."""
+
+    def __init__(self, root: Path, *others: Path) -> None:
         self.root = root
+        self.folders = (*others, root)
 
     def list(self) -> list[StoredAdapter]:
         """All readable adapters, by name, oldest version first."""
         found = []
-        for path in sorted(self.root.glob(f"*/v*/{CARD}")):
+        for path in (path for folder in self.folders for path in folder.glob(f"*/v*/{CARD}")):
             try:
                 found.append(StoredAdapter(path=path.parent, card=read_card(path.parent)))
             except AdapterError:
                 continue
-        return found
+        return sorted(found, key=lambda one: (one.card.name, one.card.version))
+
+    def newest(self, name: str) -> StoredAdapter | None:
+        """The newest version of `name`, None where there is none."""
+        return next((one for one in reversed(self.list()) if one.card.name == name), None)
 
     def find(self, name: str) -> StoredAdapter:
         """By `name` (its newest version), `name@v0002`, or a folder's path. Raises AdapterError."""
@@ -121,7 +131,8 @@ class AdapterStore:
 
     def next_version(self, name: str) -> str:
         """The version after the newest of `name`."""
-        numbers = [int(m.group(1)) for path in self.root.glob(f"{name}/v*") if (m := _VERSION.fullmatch(path.name))]
+        taken = [path.name for folder in self.folders for path in folder.glob(f"{name}/v*")]
+        numbers = [int(m.group(1)) for one in taken if (m := _VERSION.fullmatch(one))]
         return f"v{max(numbers, default=0) + 1:04d}"
 
     def install(self, folder: Path) -> StoredAdapter:

@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
 
 def store() -> AdapterStore:
-    from dialog.finetune.adapters import AdapterStore
-    from serve.home import home
+    from serve.adapters import adapter_store
 
-    return AdapterStore(home() / "adapters")
+    return adapter_store()
 
 
 @click.group()

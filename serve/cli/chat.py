@@ -35,7 +35,7 @@ def agent_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--model", metavar="M", help="A model's name, folder or Hugging Face id; see `groundling models`."
             ),
             click.option("--engine", metavar="E", help="transformers (default), vllm, or the URL of a `vllm serve`."),
-            click.option("--adapter", metavar="A", help="A LoRA adapter's name or folder, or none."),
+            click.option("--adapter", metavar="A", help="An adapter's name or folder, or none."),
             click.option("--candidates", type=click.IntRange(1, 256), metavar="N", help="Answers sampled a turn."),
             click.option("--max-tokens", type=click.IntRange(8, 4096), metavar="N", help="Longest answer, in tokens."),
             click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="1.0 by default."),

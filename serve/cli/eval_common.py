@@ -29,7 +29,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--data", required=True, type=click.Path(path_type=Path), help="JSONL file."),
             click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N records."),
             click.option("--model", metavar="M", help="A model's name, folder or Hugging Face id."),
-            click.option("--adapter", metavar="A", help="A LoRA adapter's name or folder, or none."),
+            click.option("--adapter", metavar="A", help="An adapter's name or folder, or none."),
             click.option("--engine", metavar="E", help="transformers (default), vllm, or a server's URL."),
             click.option("--dialect", type=click.Choice(["chat", "judged", "tuned"]), help="What fits the model."),
             click.option("--device", metavar="D", help="auto (default), cpu, cuda …"),
@@ -119,11 +119,11 @@ def with_judge(options: dict[str, Any], work: Callable[[Judge], Awaitable[T]]) -
     return asyncio.run(main())
 
 
-def adapter_card(adapter: str | None) -> Any | None:
-    """The card of the adapter that an option names, None where it has none. Raises AdapterError for an unknown one."""
-    from serve.assemble import find_adapter
+def adapter_card(options: dict[str, Any]) -> Any | None:
+    """The card of the adapter that the options choose, None where there is none. Raises AdapterError."""
+    from serve.assemble import AgentOptions, card_of
 
-    return find_adapter(adapter)[1]
+    return card_of(AgentOptions(**chosen(**options)))
 
 
 def show(

@@ -82,7 +82,7 @@ async def measure(
 
     scored = []
     for used in [None] if adapter is None else [None, adapter]:
-        options = AgentOptions(engine=engine, device=device, adapter=used, model=model or DEFAULT_MODEL)
+        options = AgentOptions(engine=engine, device=device, adapter=used or "none", model=model or DEFAULT_MODEL)
         decoder = await open_named_decoder(options)
         try:
             with progress(f"asking {'the model' if used is None else used}", len(items)) as done:
@@ -98,13 +98,13 @@ def perplexity_of(texts: Path, model: str | None, adapter: str | None) -> float:
     import torch
 
     from dialog.finetune.retention import perplexity, read_texts, stretches
-    from serve.assemble import find_adapter
+    from serve.adapters import find_adapter
     from serve.engines.loading import load_model, load_tokenizer, merge_adapter
     from serve.store import DEFAULT_MODEL, ModelStore
 
     stored = ModelStore().pull(model or DEFAULT_MODEL)
     loaded = load_model(stored.path, torch.device("cpu"), torch.float32)
-    folder, _ = find_adapter(adapter)
+    folder, _ = find_adapter(adapter or "none")
     if folder is not None:
         loaded = merge_adapter(loaded, folder, model_name=stored.name, revision=stored.revision)
     return round(perplexity(loaded, stretches(load_tokenizer(stored.path), read_texts(texts), 16_384)).perplexity, 4)

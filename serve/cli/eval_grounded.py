@@ -39,7 +39,7 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
 
     scores = with_judge(chosen(**options), work)
     labels = [record.grounded for record in records]
-    card = adapter_card(options.get("adapter"))
+    card = adapter_card(options)
     threshold = card.grounded_threshold if card and card.grounded_threshold is not None else 0.5
     span = bootstrap(auroc, labels, scores)
     result = {

@@ -39,7 +39,7 @@ def command(
     from safety.records import PromptRecord, read_records
 
     prompts = read_records(data, PromptRecord, limit=limit)
-    card = adapter_card(options.get("adapter"))
+    card = adapter_card(options)
     if threshold is None and card is not None:
         threshold = card.safety_threshold
     result = asyncio.run(measure(prompts, candidates, threshold, seed, chosen(**options)))

@@ -17,7 +17,7 @@ from serve.cli.eval_common import show
 @click.option("--tokens", type=click.IntRange(16), default=65_536, show_default=True, help="Tokens to measure on.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N paragraphs or dialogs.")
 @click.option("--model", metavar="M", help="A model's name, folder or Hugging Face id.")
-@click.option("--adapter", metavar="A", help="A LoRA adapter's name or folder, or none.")
+@click.option("--adapter", metavar="A", help="An adapter's name or folder, or none.")
 @click.option("--engine", metavar="E", default="transformers", help="Only transformers reads whole texts.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda …")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -34,7 +34,7 @@ def command(
       groundling eval retention --data wikitext.txt --adapter joint --json
     """
     from dialog.finetune.retention import perplexity, read_texts, stretches
-    from serve.assemble import find_adapter
+    from serve.adapters import find_adapter
     from serve.engines.loading import choose_device, choose_dtype, load_model, load_tokenizer, merge_adapter
     from serve.errors import SettingsError
     from serve.progress import progress
@@ -47,7 +47,7 @@ def command(
     with progress("measuring perplexity"):
         on = choose_device(device)
         loaded: Any = load_model(stored.path, on, choose_dtype("auto" if on.type != "cpu" else "float32", on))
-        folder, _ = find_adapter(adapter)
+        folder, card = find_adapter(adapter, model or DEFAULT_MODEL)
         if folder is not None:
             loaded = merge_adapter(loaded, folder, model_name=stored.name, revision=stored.revision)
         found = perplexity(loaded, stretches(load_tokenizer(stored.path), texts, tokens))
@@ -55,6 +55,6 @@ def command(
         "tokens": found.tokens,
         "perplexity": round(found.perplexity, 4),
         "model": stored.name,
-        "adapter": adapter,
+        "adapter": card.name if card else adapter,
     }
     show("retention", data, result, as_json=as_json, save=save)

@@ -39,7 +39,7 @@ def command(
     from serve.progress import progress
 
     records = read_records(data, SafetyRecord, limit=limit)
-    card = adapter_card(options.get("adapter"))
+    card = adapter_card(options)
     if threshold is None and card is not None:
         threshold = card.safety_threshold
 

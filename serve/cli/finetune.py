@@ -42,9 +42,9 @@ def finetune(recipe: str, changes: tuple[str, ...], out: Path | None, as_json: b
       groundling finetune my.yaml method=replay   (general text mixed in)
       groundling finetune my.yaml method=lora     (none)
     """
-    from dialog.finetune.adapters import AdapterStore
     from dialog.finetune.config import load_config
     from dialog.finetune.run import Base, run
+    from serve.adapters import adapter_store
     from serve.home import home
     from serve.store import ModelStore
 
@@ -57,7 +57,7 @@ def finetune(recipe: str, changes: tuple[str, ...], out: Path | None, as_json: b
             data,
             Base(stored.name, stored.path, stored.revision),
             runs=runs,
-            store=AdapterStore(home() / "adapters"),
+            store=adapter_store(),
             watch=watch,
         )
     if as_json:

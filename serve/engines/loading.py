@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from dialog.errors import AdapterError
+from dialog.finetune.adapters import adapter_label
 from serve.engines.kv import ATTENTION, RowCache
 from serve.engines.plain import PlainModel
 from serve.engines.shared import SharedPromptModel
@@ -84,13 +85,14 @@ def merge_adapter(model: Any, adapter: Path, *, model_name: str, revision: str) 
     """
     from peft import PeftModel
 
+    label = adapter_label(adapter)
     try:
         config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise AdapterError(f"{adapter} holds no readable adapter_config.json. Name a folder saved by peft.") from error
     if (trained_on := config.get("revision")) and trained_on != revision:
         raise AdapterError(
-            f"adapter {adapter.name!r} was trained on {config.get('base_model_name_or_path') or 'a base'} revision "
+            f"adapter {label!r} was trained on {config.get('base_model_name_or_path') or 'a base'} revision "
             f"{trained_on[:12]}, but {model_name} is {revision[:12]}. Use the adapter's own base model."
         )
     with quiet():
@@ -98,7 +100,7 @@ def merge_adapter(model: Any, adapter: Path, *, model_name: str, revision: str) 
             merged = PeftModel.from_pretrained(model, str(adapter), local_files_only=True).merge_and_unload()
         except (RuntimeError, ValueError, KeyError, OSError, TypeError, SafetensorError) as error:
             raise AdapterError(
-                f"adapter {adapter.name!r} does not fit {model_name}: {_line(error)} Use the adapter's own base model."
+                f"adapter {label!r} does not fit {model_name}: {_line(error)} Use the adapter's own base model."
             ) from error
     return merged.eval().requires_grad_(False)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
 from dialog.errors import AdapterError, EngineUnavailable
+from dialog.finetune.adapters import adapter_label
 from serve.engines.checks import DecoderInputError, check_generate, check_score, closed, sample_of, spread_seed
 from serve.errors import SettingsError
 
@@ -89,7 +90,7 @@ class RemoteDecoder:
             revision=revision,
             context_length=int(models[served].get("max_model_len") or (found or {}).get("max_model_len") or 4096),
             vocab_size=loading.vocab_size(Path(folder), tokenizer),
-            adapter=None if adapter is None else Path(adapter).name,
+            adapter=None if adapter is None else adapter_label(Path(adapter)),
             device=client.url,
         )
         return cls(client, tokenizer, info, served)
@@ -249,7 +250,7 @@ def _choose(
     """The name under which the server runs what was asked for."""
     known = ", ".join(models) or "none"
     if adapter is not None:
-        name = served_model or Path(adapter).name
+        name = served_model or adapter_label(Path(adapter)).partition("@")[0]
         if name not in models:
             raise AdapterError(
                 f"{url} does not serve adapter {name!r} (it serves {known}). Start it with "

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
+from dialog.finetune.adapters import adapter_label
 from serve.engines.checks import check_generate, check_score, closed
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class TransformersDecoder:
             revision=revision,
             context_length=loading.context_length(model.config),
             vocab_size=model.config.get_text_config().vocab_size,
-            adapter=None if adapter is None else Path(adapter).name,
+            adapter=None if adapter is None else adapter_label(Path(adapter)),
             device=str(on),
         )
         return cls(loading.fast_or_plain(model, on), tokenizer, info, threads)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
 from dialog.errors import EngineUnavailable
+from dialog.finetune.adapters import adapter_label
 from serve.engines.checks import check_generate, check_score, closed, sample_of, spread_seed
 from serve.errors import ModelStoreError, SettingsError
 
@@ -134,7 +135,7 @@ class VllmDecoder:
             revision=revision,
             context_length=config.max_model_len,
             vocab_size=config.get_vocab_size(),
-            adapter=None if adapter is None else Path(adapter).name,
+            adapter=None if adapter is None else adapter_label(Path(adapter)),
             device=on,
         )
         return cls(engine, tokenizer, info)

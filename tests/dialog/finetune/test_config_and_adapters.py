@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dialog.errors import AdapterError, FinetuneError, RecordError
-from dialog.finetune.adapters import AdapterCard, AdapterStore, read_card, write_adapter
+from dialog.finetune.adapters import AdapterCard, AdapterStore, adapter_label, read_card, write_adapter
 from dialog.finetune.config import DataSource, LoraSettings, load_config, recipes
 from dialog.finetune.lora import add_adapter
 from dialog.finetune.metrics import MetricsLog, draw_curves, read_metrics
@@ -105,6 +105,20 @@ def test_a_new_version_is_a_new_path_and_the_newest_is_found(tiny, tmp_path: Pat
     assert (config["base_model_name_or_path"], config["revision"]) == ("tiny", "r")
     with pytest.raises(AdapterError, match=r"no adapter 'other'. Installed: mine@v0001, mine@v0002"):
         store.find("other")
+
+
+def test_other_folders_are_read_and_their_versions_are_not_taken_again(tiny, tmp_path: Path):
+    shipped = AdapterStore(tmp_path / "shipped")
+    write_adapter(tmp_path / "made", add_adapter(tiny(), LoraSettings(rank=2), base="tiny", revision="r"), card())
+    first = shipped.install(tmp_path / "made")
+    store = AdapterStore(tmp_path / "own", shipped.root)
+    assert store.find("mine").path == first.path
+    second = store.install(tmp_path / "made")
+    assert (second.full_name, second.path.parent.parent) == ("mine@v0002", tmp_path / "own")
+    newest = store.newest("mine")
+    assert newest is not None
+    assert newest.path == second.path
+    assert [adapter_label(path) for path in (first.path, tmp_path / "made")] == ["mine@v0001", "made"]
 
 
 def test_a_folder_without_card_or_weights_is_refused(tmp_path: Path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dialog.dialect import Step
+from dialog.dialect import Step, make_dialect
 from dialog.errors import RecordError
 from dialog.finetune.examples import NO_CONTEXT, ExampleWriter, evidence_of
 from dialog.finetune.records import (
@@ -116,6 +116,17 @@ def test_a_rating_is_read_where_the_judge_reads_it(writer: ExampleWriter):
     [label] = example.labels
     assert (label.position, label.pair, label.rating) == (len(example.ids) - 1, read.pairs["specific"], 0.8)
     assert not any(example.taught)  # only the choice of the label is taught
+
+
+def test_the_judged_dialect_rates_replies_in_the_models_own_chat_format(tokenizer):
+    writer = ExampleWriter(tokenizer, max_tokens=400, dialect=make_dialect(tokenizer, "judged"))
+    [example] = writer.write(parse(SHAPES[Discrimination]))
+    assert tokenizer.decode(example.ids) == (
+        f"<|im_start|>system\n{load_role('assistant').persona}<|im_end|>\n<|im_start|>user\nWho wrote Emma?<|im_end|>\n"
+        "<|im_start|>assistant\nJane Austen.<|im_end|>Judge:"
+    )
+    with pytest.raises(RecordError, match="tuned dialect, not in 'judged'"):
+        writer.write(parse(SHAPES[ResearchRecord]))
 
 
 def test_several_ratings_share_one_position(writer: ExampleWriter):

@@ -87,6 +87,21 @@ def test_a_run_ends_in_an_adapter_with_a_card_and_goes_on_where_it_stopped(base:
     assert (again.resumed_from, again.adapter) == (3, "small@v0002")
 
 
+def test_the_card_names_the_dialect_that_was_trained(base: Base, tmp_path: Path, default_model: Path):
+    shutil.copy(default_model / "chat_template.jinja", base.folder)
+    made = run(
+        config(method="lora", dialect="judged"), files(tmp_path / "data"), base,
+        runs=tmp_path / "run", store=AdapterStore(tmp_path / "adapters"),
+    )  # fmt: skip
+    assert read_card(made.path).dialect == "judged"
+    (base.folder / "chat_template.jinja").unlink()
+    with pytest.raises(FinetuneError, match=r"'judged' does not fit small: .* has no chat template"):
+        run(
+            config(method="lora", dialect="judged"), tmp_path / "data", base,
+            runs=tmp_path / "other", store=AdapterStore(tmp_path / "adapters"),
+        )  # fmt: skip
+
+
 def test_a_run_that_forgets_is_kept_and_marked_but_not_installed(base: Base, tmp_path: Path, monkeypatch):
     measured = iter(
         (10.0, 10.0, 10.3, 10.6, 10.6)

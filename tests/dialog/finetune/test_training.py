@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -24,6 +26,7 @@ from dialog.finetune.lora import add_adapter, lower_states, trained, upper_only
 from dialog.finetune.losses import JointLoss, collate
 from dialog.finetune.metrics import read_metrics
 from dialog.finetune.mixing import micro_batches, plan_hash, plan_steps
+from dialog.finetune.shared_prefix import shared_prefix
 from dialog.finetune.trainer import LowerCache, Trainer
 
 TOKENS = Example(ids=(5, 6, 7, 8, 9), taught=(False, False, True, True, False))
@@ -94,6 +97,40 @@ def test_upper_layers_on_cached_states_are_the_whole_model(tiny):
         upper = JointLoss(model)(batch, states).total
     torch.testing.assert_close(whole, upper, rtol=1e-6, atol=1e-6)
     assert len(model.model.layers) == 4
+
+
+@pytest.mark.parametrize("from_layer", [0, 2])
+def test_a_shared_prefix_computed_once_changes_neither_loss_nor_gradients(tiny, from_layer: int):
+    start = tuple(range(40, 60))
+    longer = [replace(one, ids=start + one.ids, taught=(False,) * 20 + one.taught) for one in (TOKENS,)]
+    longer += [
+        Example(ids=(*start, *ids), labels=(LabelTarget(19 + len(ids), Pair(20, 21), 1.0),))
+        for ids in ((7, 8), (9, 10, 11), (12,))
+    ]
+    model = add_adapter(tiny(), LoraSettings(rank=4, from_layer=from_layer), base="tiny", revision="r")
+    for name, parameter in trained(model).items():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    shared = shared_prefix(longer, model.config)
+    assert shared == len(start)
+    batch, gradients = collate(longer, pad=0), []
+    for prefix in (0, shared):
+        states = lower_states(model, batch.ids, batch.mask, from_layer, prefix) if from_layer else None
+        with upper_only(model, from_layer):
+            JointLoss(model)(batch, states, prefix).total.backward()
+        gradients.append({name: parameter.grad for name, parameter in trained(model).items()})
+        model.zero_grad()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_prefix_ends_before_what_is_taught_and_is_not_shared_by_windows(tiny):
+    same = tuple(range(30, 50))
+    judged = Example(ids=same, labels=(LabelTarget(12, Pair(20, 21), 1.0),))
+    assert shared_prefix([judged, judged], tiny().config) == 12
+    assert shared_prefix([judged, Example(ids=(1, *same))], tiny().config) == 0  # they begin differently
+    config = SimpleNamespace(layer_types=["sliding_attention", "full_attention"])
+    assert shared_prefix([judged, judged], config) == 0
 
 
 def test_an_examples_states_come_from_its_first_group_whoever_asks(tiny):
@@ -167,6 +204,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tiny, tmp_path: Path, from_layer:
 SCRIPT = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 sys.path[:0] = {paths!r}
 import torch
 torch.set_num_threads(1)

@@ -1,0 +1,45 @@
+"""Which adapter an agent takes: one that ships with Groundling, one that was made here, or none.
+
+Below this folder lie the adapters that ship, as `<name>/<version>/` with a card each, made by `groundling finetune` on
+the recipe of the same name. What is made or installed on this machine lies in Groundling's own folder and comes after
+them: the newest version of a name wins.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dialog.finetune.adapters import CARD, AdapterCard, AdapterStore
+from serve.home import home
+from serve.store import DEFAULT_MODEL
+
+SHIPPED = Path(__file__).parent
+DEFAULT_ADAPTER = "judge"
+"""What the embedded default model is judged with where no adapter is named."""
+
+
+def adapter_store() -> AdapterStore:
+    """The adapters of this machine, and those that ship."""
+    return AdapterStore(home() / "adapters", SHIPPED)
+
+
+def find_adapter(
+    name: str | None, model: str = DEFAULT_MODEL, engine: str = "transformers"
+) -> tuple[Path | None, AdapterCard | None]:
+    """An adapter's folder and card by name, `name@version` or path; "none" is none.
+
+    None takes the default model's own adapter. Other models have none, and a server serves what it was started with.
+    A plain LoRA folder has no card. Raises AdapterError, which names the adapters that there are.
+    """
+    if name is None:
+        if model != DEFAULT_MODEL or engine.startswith("http"):
+            return None, None
+        shipped = AdapterStore(SHIPPED).newest(DEFAULT_ADAPTER)
+        return (shipped.path, shipped.card) if shipped else (None, None)
+    if name == "none":
+        return None, None
+    folder = Path(name).expanduser()
+    if (folder / "adapter_config.json").is_file() and not (folder / CARD).is_file():
+        return folder.resolve(), None
+    stored = adapter_store().find(name)
+    return stored.path, stored.card
