@@ -21,6 +21,9 @@ from sqlalchemy.exc import ArgumentError
 from serve.errors import SettingsError
 from serve.home import home
 
+ASSEMBLED = "serve.api.loading:assembled"
+"""The agent that is made of model, engine, adapter, corpus and role."""
+
 
 def default_database() -> str:
     """SQLite in Groundling's folder: what a single machine needs."""
@@ -46,7 +49,7 @@ class Settings(BaseSettings):
         default=None, ge=1, description="Longest candidate, in tokens; None is the engine's."
     )
     agent: str = Field(
-        default="serve.api.loading:assembled",
+        default=ASSEMBLED,
         description="`module:function` that takes these settings and returns an Agent: for an agent of your own.",
     )
 
@@ -110,6 +113,17 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+    def warnings(self) -> list[str]:
+        """What works but is likely not meant, each with its remedy."""
+        embedded = not self.engine.startswith(("http://", "https://"))
+        if self.workers > 1 and embedded and self.agent == ASSEMBLED:
+            return [
+                f"workers is {self.workers} and engine is {self.engine!r}: each process loads the model by itself, "
+                f"{self.workers} copies in memory that share one machine's processors. Start one `vllm serve MODEL` "
+                "and give its URL as the engine, or set workers to 1."
+            ]
+        return []
 
     def shown(self) -> dict[str, Any]:
         """The settings as they may be printed: the database's password is masked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -18,6 +19,8 @@ from serve.api.logs import set_up_logs
 from serve.api.protocol import protocol
 from serve.errors import SettingsError
 from serve.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -100,6 +103,8 @@ def _serve_many(
     options["http"] = "serve.api.server:WorkerProtocol"
     try:
         set_up_logs(settings)
+        for warning in settings.warnings():
+            logger.warning("%s", warning)
         config = uvicorn.Config("serve.api.app:worker_app", factory=True, workers=settings.workers, **options)
         on_listening()
         Multiprocess(config, sockets=[listener]).run()

@@ -59,11 +59,13 @@ def serve(config: Path | None, as_json: bool, show_settings: bool, **flags: Any)
     settings = load_settings(config, **flags)
     if show_settings:
         click.echo(json.dumps(settings.shown(), indent=None if as_json else 2))
+        _warn(settings)
         return
     from serve.api.server import listen
     from serve.api.server import serve as run
 
     click.echo(f"settings {json.dumps(settings.shown())}", err=True)
+    _warn(settings)
     listener = listen(settings)
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -71,7 +73,8 @@ def serve(config: Path | None, as_json: bool, show_settings: bool, **flags: Any)
 
     def on_listening() -> None:
         if as_json:
-            click.echo(json.dumps({"url": url, "key": key, "settings": settings.shown()}))
+            shown = {"url": url, "key": key, "settings": settings.shown(), "warnings": settings.warnings()}
+            click.echo(json.dumps(shown))
             sys.stdout.flush()
             return
         click.echo(f"Groundling listens on {url}", err=True)
@@ -81,6 +84,11 @@ def serve(config: Path | None, as_json: bool, show_settings: bool, **flags: Any)
             click.echo(f"Web page: {url}/{f'#key={key}' if key else ''}", err=True)
 
     run(settings, listener, on_listening)
+
+
+def _warn(settings: Any) -> None:
+    for warning in settings.warnings():
+        click.echo(f"warning: {warning}", err=True)
 
 
 async def _first_key(settings: Any) -> str | None:

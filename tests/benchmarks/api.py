@@ -2,6 +2,9 @@
 
 One run, one engine, one process. `overhead_ms` is, for each turn asked for over HTTP by itself, the request's wall
 time less the time that the Agent's own `reply` took in it: parsing, keys, admission, the commit, the answer.
+`overhead_cpu_ms` is the processor time of a turn over HTTP, client and all threads, less that of the same turn asked
+of the Agent directly: unlike `overhead_ms` it does not grow where other work waits for the same processor. It is taken
+with the scripted decoder only; an engine's own processor time would drown it.
 `throughput_ratio` is tokens a second of 32 conversations over HTTP, against the bare decoder given the very same
 `generate` and `score` calls, 32 at a time, without Agent, tools, HTTP or database.
 """
@@ -25,7 +28,9 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from dialog.agent import Agent
 from dialog.decoder import Decoder, Sample, Sampling
+from dialog.messages import Message
 from serve.settings import load_settings
 
 QUESTIONS = (
@@ -117,6 +122,7 @@ async def measure(turns: int, **flags: Any) -> dict[str, Any]:
 async def _measure(client: httpx.AsyncClient, recorder: Recorder, service: Any, turns: int) -> dict[str, Any]:
     ids: list[str] = []
     errors = 0
+    scripted = service.agent.decoder.info.engine == "scripted"  # takes no time, so there is no rate to compare with
     overhead: list[float] = []
 
     async def ask(number: int) -> None:
@@ -149,9 +155,11 @@ async def _measure(client: httpx.AsyncClient, recorder: Recorder, service: Any, 
             "turns_per_second": round(count / seconds, 3),
             "tokens_per_second": round(api_rate, 1),
             "bare_tokens_per_second": round(bare_rate, 1),
-            "throughput_ratio": round(api_rate / bare_rate, 3),
+            "throughput_ratio": None if scripted else round(api_rate / bare_rate, 3),
             "overhead_ms": round(1000 * median(overhead), 2) if concurrent == 1 and overhead else None,
         }
+    if scripted:
+        found["overhead_cpu_ms"] = await _cpu_overhead(ask, service.agent, turns)
     read = service.service.store.database.read
     stored = [row[0] for row in await read(lambda connection: connection.exec_driver_sql("SELECT id FROM turns").all())]
     found["lost"] = len(set(ids) - set(stored))
@@ -161,6 +169,21 @@ async def _measure(client: httpx.AsyncClient, recorder: Recorder, service: Any, 
     found["throughput_ratio"] = found["concurrent"][32]["throughput_ratio"]
     info = service.agent.decoder.info
     return {**found, "engine": info.engine, "model": info.model}
+
+
+async def _cpu_overhead(ask: Callable[[int], Awaitable[None]], agent: Agent, turns: int) -> float:
+    """Milliseconds of processor time that a turn costs over HTTP beyond the Agent's own."""
+
+    async def reply(number: int) -> None:
+        await agent.reply([Message(role="user", content=QUESTIONS[number % len(QUESTIONS)])], seed=number)
+
+    seconds: list[float] = []
+    for one in (ask, reply):
+        started = time.process_time()
+        for number in range(turns):
+            await one(number)
+        seconds.append(time.process_time() - started)
+    return round(1000 * (seconds[0] - seconds[1]) / turns, 2)
 
 
 @click.command()
@@ -181,6 +204,7 @@ def command(turns: int, scripted: bool, soak: bool, soak_turns: int, as_json: bo
     Examples:
       groundling bench api --scripted
       groundling bench api --turns 32 --candidates 4 --json
+      groundling bench api --turns 64 --engine http://127.0.0.1:8001 --model MODEL   (VLLM_API_KEY where it asks)
       groundling bench api --soak
     """
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))

@@ -85,7 +85,7 @@ async def running(settings: Settings, **options: Any) -> AsyncIterator[Running]:
     app = create_app(settings, **options)
     config = uvicorn.Config(
         app, port=0, http=protocol(settings.header_seconds), ws="none", log_config=None, server_header=False,
-        timeout_graceful_shutdown=5,
+        proxy_headers=False, timeout_graceful_shutdown=5,
     )  # fmt: skip
     server = uvicorn.Server(config)
     server.capture_signals = suppress  # type: ignore[method-assign]  # signals stay pytest's

@@ -65,6 +65,27 @@ def test_settings_are_shown_without_secrets():
     assert "hunter2" not in shown.output
 
 
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        ({"workers": 3}, True),
+        ({"workers": 3, "engine": "vllm"}, True),
+        ({"workers": 3, "engine": "http://127.0.0.1:8001"}, False),
+        ({"workers": 3, "agent": "mine:agent"}, False),
+        ({"workers": 1}, False),
+    ],
+)
+def test_several_copies_of_a_model_are_warned_of_with_the_remedy(given: dict, warned: bool):
+    warnings = load_settings(**given).warnings()
+    assert bool(warnings) == warned
+    if warned:
+        flags = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+        shown = CliRunner().invoke(main, ["serve", "--show-settings", *flags])
+        assert "3 copies in memory" in shown.stderr
+        assert "`vllm serve MODEL`" in shown.stderr
+        assert json.loads(shown.stdout)["workers"] == 3
+
+
 def test_keys_are_created_listed_and_revoked_by_command(tmp_path: Path):
     def keys(*arguments: str) -> dict:
         made = CliRunner().invoke(main, ["keys", "--database", f"sqlite:///{tmp_path / 'k.db'}", *arguments, "--json"])
