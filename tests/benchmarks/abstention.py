@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from toolset.retrieval import Corpus, Document, Embedder, Found, abstain
+from toolset.retrieval.evaluate import Question
 from toolset.retrieval.question import seeks_facts
 
 TOP = 3
@@ -41,6 +42,15 @@ def paragraphs(data: Path) -> list[Document]:
             id=f"{row['article']}/{row['para']}", title=row["article"].replace("_", " "), text=row["context"]["en"]
         )
         for row in lines(data / "grounding" / "xquad_parallel.jsonl")
+    ]
+
+
+def questions_of(data: Path) -> list[Question]:
+    """XQuAD's English questions, with the ids that `paragraphs` gives."""
+    return [
+        Question(question=pair["question"]["en"], source_ids=[f"{row['article']}/{row['para']}"])
+        for row in lines(data / "grounding" / "xquad_parallel.jsonl")
+        for pair in row["qas"]
     ]
 
 
@@ -112,7 +122,7 @@ def fit(sets: Sets) -> tuple[np.ndarray, float]:
     model = LogisticRegression(C=1e4, max_iter=10_000)
     x = np.concatenate(rows)
     model.fit(x, labels, sample_weight=np.array(weight) * 1000)
-    return model.coef_[0], float(model.intercept_[0])
+    return model.coef_[0], float(np.ravel(model.intercept_)[0])
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
             + 0.1 * longest run of neighbouring words that the query holds in this order / its words
 
 Fusion by score beat reciprocal-rank fusion, and both signals alone, on every set measured (`groundling bench
-retrieval`). Passage vectors are searched whole up to `EXACT_LIMIT`, by a graph (HNSW) beyond it.
+retrieval`). Passage vectors are searched one by one up to `EXACT_LIMIT`, by a graph (HNSW) beyond it.
 
 Boundary: rows in, scored rows out; knows nothing of files, models or whether a hit is good enough to show.
 """
@@ -12,7 +12,10 @@ Boundary: rows in, scored rows out; knows nothing of files, models or whether a 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +26,8 @@ EXACT_LIMIT = 100_000
 """Passages up to which the search is exact."""
 CANDIDATES = 50
 """Passages that each of the two searches hands to the fusion."""
+CHUNK = 4096
+"""Vectors that are handed to FAISS at a time."""
 WHOLE, SENTENCE, LEXICAL, PHRASE = 0.5, 0.5, 0.25, 0.1
 
 
@@ -41,43 +46,40 @@ class Index:
     """`rows` of one corpus, ready for search. Immutable, hence safe to share between threads."""
 
     def __init__(self, rows: Iterable[Row], dimension: int) -> None:
-        self.keys: list[int] = []
         self.documents: list[str] = []
         self.spans: list[np.ndarray] = []
-        whole: list[np.ndarray] = []
-        sentences: list[np.ndarray] = []
+        self.vectors: list[np.ndarray] = []
         terms: list[list[str]] = []
         for row in rows:
-            self.keys.append(row.key)
             self.documents.append(row.document)
             self.spans.append(row.spans)
-            whole.append(row.vectors[0])
-            sentences.append(row.vectors[1:])
-            terms.append(row.terms.split())
-        counts = [len(each) for each in sentences]
-        self.first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)  # sentence range of each row
-        self.sentences = np.concatenate(sentences) if sentences else np.zeros((0, dimension), np.float16)
+            self.vectors.append(row.vectors)  # as read from disk: no copy, half precision
+            terms.append([sys.intern(term) for term in row.terms.split()])
         self.lexicon = Lexicon(terms)
-        self.dense = dense_index(np.array(whole, np.float32).reshape(-1, dimension))
+        exact = len(self.vectors) <= EXACT_LIMIT
+        self.dense = dense_index((each[0] for each in self.vectors), dimension, exact=exact)
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.documents)
 
     def search(self, vector: np.ndarray, terms: Sequence[str], k: int) -> list[Hit]:
         """The `k` best passages for a query's vector [dimension] and terms, best first."""
         if not len(self):
             return []
         lexical = self.lexicon.scores(terms)
-        _, near = self.dense.search(vector[None, :], min(CANDIDATES, len(self)))
-        rows = np.union1d(near[0][near[0] >= 0], top(lexical, CANDIDATES))
+        with one_thread():
+            _, near = self.dense.search(vector[None, :], min(CANDIDATES, len(self)))
+        rows = np.union1d(near[0][near[0] >= 0], top(lexical, CANDIDATES)).tolist()
         best = float(lexical.max()) or 1.0
         asked = {self.lexicon.vocabulary.get(term, -1 - place): place for place, term in enumerate(terms)}
+        cosines = np.concatenate([self.vectors[row] for row in rows]).astype(np.float32) @ vector
         hits = []
-        for row in rows.tolist():
-            cosines = self.sentences[self.first[row] : self.first[row + 1]].astype(np.float32) @ vector
-            whole = float(self.dense.reconstruct(row) @ vector)
-            at = int(cosines.argmax()) if len(cosines) else 0
-            sentence = float(cosines[at]) if len(cosines) else whole
+        end = 0
+        for row in rows:
+            start, end = end, end + len(self.vectors[row])
+            whole, each = float(cosines[start]), cosines[start + 1 : end]
+            at = int(each.argmax()) if len(each) else 0
+            sentence = float(each[at]) if len(each) else whole
             share = float(lexical[row]) / best
             score = WHOLE * whole + SENTENCE * sentence + LEXICAL * share + PHRASE * self.lexicon.phrase(row, asked)
             hits.append(Hit(row, score, whole, sentence, share, at))
@@ -90,17 +92,35 @@ def top(scores: np.ndarray, k: int) -> np.ndarray:
     return rows[scores[rows] > 0]
 
 
-def dense_index(vectors: np.ndarray):
-    """A FAISS index over unit vectors [n, d] by inner product: exact, or HNSW past `EXACT_LIMIT`."""
+def dense_index(vectors: Iterable[np.ndarray], dimension: int, *, exact: bool):
+    """A FAISS index over unit vectors [dimension] by inner product: exact, or a graph (HNSW).
+
+    The exact one keeps half precision, as the corpus on disk does: nothing is lost, and a search reads half the memory.
+    """
     import faiss
 
-    if len(vectors) <= EXACT_LIMIT:
-        index = faiss.IndexFlatIP(vectors.shape[1])
+    if exact:
+        index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     else:
-        index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+        index = faiss.IndexHNSWFlat(dimension, 32, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction, index.hnsw.efSearch = 80, 128
-    index.add(vectors)
+    stream = iter(vectors)
+    while chunk := list(islice(stream, CHUNK)):
+        index.add(np.array(chunk, np.float32))
     return index
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """FAISS with one thread: a single query has no work for a second one, which only makes the first wait for it."""
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 class Lexicon:

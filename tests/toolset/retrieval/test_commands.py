@@ -101,17 +101,12 @@ def test_eval_retrieval_reports_hits_and_abstention(home, tmp_path, articles):
 
 def test_eval_retrieval_reaches_its_figures_on_xquad(shared_data, embedder, tmp_path):
     """Paragraphs and English questions of XQuAD: hit@1 at least 0.93, hit@5 at least 0.99."""
-    from tests.benchmarks.abstention import lines, paragraphs
-    from toolset.retrieval.evaluate import Question, evaluate
+    from tests.benchmarks.abstention import paragraphs, questions_of
+    from toolset.retrieval.evaluate import evaluate
 
     corpus = Corpus(tmp_path, embedder, create=True)
     corpus.add(paragraphs(shared_data))
-    questions = [
-        Question(question=pair["question"]["en"], source_ids=[f"{row['article']}/{row['para']}"])
-        for row in lines(shared_data / "grounding" / "xquad_parallel.jsonl")
-        for pair in row["qas"]
-    ]
-    figures = evaluate(corpus, questions)
+    figures = evaluate(corpus, questions_of(shared_data))
     assert figures["hit_at_1"] >= 0.93
     assert figures["hit_at_5"] >= 0.99
     assert figures["false_abstention"] <= 0.05
