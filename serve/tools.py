@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ from toolset.tool import Tool
 if TYPE_CHECKING:
     from toolset.retrieval import Embedder
 
+logger = logging.getLogger(__name__)
 CORPUS_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 
 
@@ -56,10 +59,12 @@ def builtin_tools(corpus: str = DEFAULT_CORPUS, config: ToolsConfig | None = Non
     """The built-in tools, in LaMDA's order, with retrieval over the corpus of that name ('none': no retrieval).
 
     `config` carries the tools' settings; a tool that it disables is not made. Fetches and builds the default corpus
-    where it is missing. Raises ModelStoreError, CorpusError, ToolConfigError.
+    where it is missing. Live search is made where it has a provider. Raises ModelStoreError, CorpusError,
+    ToolConfigError.
     """
     from embodied.tool import VirtualHome
     from toolset.calculator import Calculator
+    from toolset.retrieval import LiveSearch
     from toolset.translator import Translator
 
     config = config or ToolsConfig()
@@ -68,6 +73,7 @@ def builtin_tools(corpus: str = DEFAULT_CORPUS, config: ToolsConfig | None = Non
         "translator": Translator,
         **({} if corpus == "none" else {"retrieval": partial(retrieval_tool, corpus)}),
         "virtualhome": VirtualHome,
+        **({"search": LiveSearch} if "provider" in config.entry("search").settings else {}),
     }
     return [_make(name, maker, config) for name, maker in makers.items() if config.entry(name).enabled]
 
@@ -115,10 +121,37 @@ def corpus_folder(name: str) -> Path:
     return folder
 
 
-def load_tools(path: Path | None = None, *, corpus: str = "default") -> Loaded:
+def corpus_status(name: str = DEFAULT_CORPUS) -> str:
+    """What a corpus by name holds and who made it; no model is loaded and nothing is built for it."""
+    from toolset.retrieval import CorpusError, Store
+    from toolset.retrieval.default import ATTRIBUTION
+
+    try:
+        store = Store(home() / "corpora" / name)
+    except CorpusError as error:
+        return f"Not built yet, the first question does it. {ATTRIBUTION}" if name == DEFAULT_CORPUS else str(error)
+    try:
+        return str(store.info())
+    finally:
+        store.close()
+
+
+def load_tools(path: Path | None = None, *, corpus: str = DEFAULT_CORPUS) -> Loaded:
     """The toolset that `path` (by default `config_path()`) describes, with what had to be left out.
 
-    Raises ToolConfigError where the file cannot be used.
+    What its built-in tools need for a first answer is read in the background meanwhile. Raises ToolConfigError where
+    the file cannot be used.
     """
     config = read_config(path or config_path())
-    return load_toolset(config, builtin_tools(corpus, config))
+    builtin = builtin_tools(corpus, config)
+    threading.Thread(target=_get_ready, args=(builtin,), name="tools-load", daemon=True).start()
+    return load_toolset(config, builtin)
+
+
+def _get_ready(tools: Sequence[Tool]) -> None:
+    for tool in tools:
+        if load := getattr(tool, "load", None):
+            try:
+                load()
+            except Exception as error:  # it will be raised again, and recorded, when the tool is asked
+                logger.debug("tool %s is not ready: %s", tool.name, error)

@@ -47,7 +47,7 @@ def list_(config: Path | None, as_json: bool) -> None:
 
     \b
     Tools come from three places:
-      built in      calculator, translator, retrieval
+      built in      calculator, translator, retrieval; search where tools.toml gives it a provider
       packages      any installed package with the entry point group groundling.tools
       MCP servers   those named in the configuration file
 
@@ -68,6 +68,7 @@ def list_(config: Path | None, as_json: bool) -> None:
             "needs": sorted(tool.needs),
             "open_domain": tool.open_domain,
             "description": " ".join(tool.description.split()),
+            "status": _said_by(tool, "status"),
         }
         for tool in loaded.toolset.tools
     ]
@@ -87,7 +88,10 @@ def list_(config: Path | None, as_json: bool) -> None:
         needs = ", ".join(row["needs"]) or "-"
         table.add_row(*map(escape, (row["name"], row["from"], f"{row['timeout']:g} s", needs, row["description"])))
     Console().print(table)
-    click.echo(f"\nconfiguration: {path}{'' if path.exists() else ' (not there yet: defaults hold)'}")
+    for row in rows:
+        for line in row["status"].splitlines():
+            click.echo(f"\n{row['name']}: {line}", nl=False)
+    click.echo(f"\n\nconfiguration: {path}{'' if path.exists() else ' (not there yet: defaults hold)'}")
     _report_problems(loaded)
 
 
@@ -114,6 +118,8 @@ def run(name: str, query: str, corpus: str, config: Path | None, as_json: bool) 
         if name not in toolset.names:
             _report_problems(loaded)
         call = toolset.run(query, only=[name]).calls[0]
+        asked = next(tool for tool in toolset.tools if tool.name == name)
+        why = "" if call.results or call.error or as_json else _said_by(asked, "explain", query)
     if as_json:
         click.echo(call.model_dump_json())
     else:
@@ -124,7 +130,7 @@ def run(name: str, query: str, corpus: str, config: Path | None, as_json: bool) 
                 score = "" if result.source.score is None else f" ({result.source.score:.2f})"
                 click.echo(f"  — {result.source.title}{url}{score}")
         if not call.results and not call.error:
-            click.echo(f"{name} left the query alone.", err=True)
+            click.echo(f"{name} left the query alone. {why}".strip(), err=True)
     if call.error:
         if as_json:
             sys.exit(1)
@@ -281,11 +287,13 @@ def _load(config: Path | None, corpus: str | None = None) -> Loaded:
         raise ToolConfigError(f"{config} does not exist. Name a file in TOML, or leave --config out.")
     if corpus is not None:
         return load_tools(config, corpus=corpus)
-    return load_toolset(read_config(config or config_path()), [*builtin_tools("none"), _unopened_retrieval()])
+    settings = read_config(config or config_path())
+    return load_toolset(settings, [*builtin_tools("none", settings), _unopened_retrieval()])
 
 
 def _unopened_retrieval() -> Tool:
     """Holds retrieval's place where nobody asks it: opening a corpus can mean to build it first."""
+    from serve.tools import corpus_status
     from toolset.retrieval import Retrieval
     from toolset.tool import tool
 
@@ -299,7 +307,22 @@ def _unopened_retrieval() -> Tool:
     def unopened(query: str) -> None:
         raise RuntimeError("the corpus was not opened")
 
+    unopened.status = corpus_status  # type: ignore[attr-defined]
     return unopened
+
+
+def _said_by(tool: Tool, method: str, *arguments: str) -> str:
+    """What a tool says of itself by `status()`, or of a query by `explain(query)`; empty where it has neither."""
+    from toolset.clean import clean_text, describe_error
+    from toolset.plugins import Budgeted
+
+    said = getattr(tool.inner if isinstance(tool, Budgeted) else tool, method, None)
+    if said is None:
+        return ""
+    try:
+        return clean_text(str(said(*arguments))).strip()
+    except Exception as error:  # a plugin's own fault is shown and hides nothing else
+        return f"{method} failed: {describe_error(error)}"
 
 
 def _report_problems(loaded: Loaded) -> None:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from toolset.retrieval.embedder import MAX_TOKENS, Embedder
 from toolset.retrieval.errors import CorpusError
 from toolset.retrieval.index import Hit, Index
-from toolset.retrieval.store import Document, Passage, Store
+from toolset.retrieval.store import CorpusInfo, Document, Passage, Store
 from toolset.retrieval.text import Span, passages, terms
 
 BATCH = 64
@@ -52,17 +52,6 @@ class Changes(BaseModel):
     deleted: int = 0
 
 
-class CorpusInfo(BaseModel):
-    """What a corpus says of itself."""
-
-    folder: Path
-    documents: int
-    passages: int
-    attribution: str
-    embedder: str
-    hash: str
-
-
 class Corpus:
     """The corpus in `folder`. Thread-safe; other processes may read and write it meanwhile.
 
@@ -89,11 +78,7 @@ class Corpus:
 
     def info(self) -> CorpusInfo:
         with self.lock:
-            documents, count = self.store.count()
-            return CorpusInfo(
-                folder=self.store.folder, documents=documents, passages=count, embedder=self.store.meta("embedder"),
-                attribution=self.store.meta("attribution"), hash=self.store.meta("hash", "0"),
-            )  # fmt: skip
+            return self.store.info()
 
     def add(
         self,

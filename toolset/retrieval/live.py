@@ -41,12 +41,15 @@ class SearchError(ToolsetError):
 class LiveSearch(Tool):
     """Asks a search service; `provider` is one of mediawiki, searxng, brave, tavily, or a SearchProvider.
 
-    `key_env` names the environment variable with the service's key. Raises ToolConfigError.
+    `key_env` names the environment variable with the service's key; `timeout` is in seconds, for each of connecting,
+    sending and receiving. Raises ToolConfigError.
     """
 
     name = "search"
     description = "Searches the web, or a wiki, for passages that answer a question, and cites them."
     needs = frozenset({"network"})
+    timeout = 10.0
+    open_domain = True
 
     def __init__(
         self,
@@ -59,7 +62,7 @@ class LiveSearch(Tool):
         timeout: float = 5.0,
     ) -> None:
         self.provider = named(provider, url, key_env) if isinstance(provider, str) else provider
-        self.k, self.timeout = k, timeout
+        self.k, self.seconds = k, timeout
         self.pool = httpcore.ConnectionPool(
             ssl_context=ssl.create_default_context(), network_backend=CheckedNetwork(private), max_connections=4
         )
@@ -83,7 +86,7 @@ class LiveSearch(Tool):
         """Send one request; the answer's JSON. Raises SearchError."""
         host = host_of(request)
         headers = {"User-Agent": AGENT, "Accept": "application/json", **request.headers}
-        limits = dict.fromkeys(("connect", "read", "write", "pool"), self.timeout)
+        limits = dict.fromkeys(("connect", "read", "write", "pool"), self.seconds)
         method = "GET" if request.body is None else "POST"
         try:
             with self.pool.stream(
@@ -103,6 +106,10 @@ class LiveSearch(Tool):
             return json.loads(body)
         except ValueError as error:
             raise SearchError(f"the answer of {host} is not JSON. Check the provider and its url.") from error
+
+    def status(self) -> str:
+        """Where queries go, for people."""
+        return f"Queries go to {host_of(self.provider.request('query', self.k))}."
 
     def close(self) -> None:
         self.pool.close()

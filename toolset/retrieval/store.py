@@ -79,6 +79,21 @@ class Row(NamedTuple):
     vectors: np.ndarray
 
 
+class CorpusInfo(BaseModel):
+    """What a corpus says of itself."""
+
+    folder: Path
+    documents: int
+    passages: int
+    attribution: str
+    embedder: str
+    hash: str
+
+    def __str__(self) -> str:
+        """For people: how much it holds, and who made it."""
+        return f"{self.documents:,} documents in {self.passages:,} passages. {self.attribution}".strip()
+
+
 class Store:
     """The SQLite file of one corpus. One writer at a time (a lock file), any number of readers. Thread-safe."""
 
@@ -246,6 +261,13 @@ class Store:
             "SELECT id, title, text, url, origin FROM documents WHERE id = ?", (id_,)
         ).fetchone()
         return Document(id=row[0], title=row[1], text=row[2], url=row[3], origin=row[4]) if row else None
+
+    def info(self) -> CorpusInfo:
+        documents, passages = self.count()
+        return CorpusInfo(
+            folder=self.folder, documents=documents, passages=passages, embedder=self.meta("embedder"),
+            attribution=self.meta("attribution"), hash=self.meta("hash", "0"),
+        )  # fmt: skip
 
     def count(self) -> tuple[int, int]:
         """How many documents and passages there are."""

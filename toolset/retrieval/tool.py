@@ -8,9 +8,10 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from toolset.retrieval.abstain import supported
+from toolset.retrieval.abstain import confidence, features, supported
 from toolset.retrieval.corpus import Corpus, Found
 from toolset.retrieval.embedder import Embedder
+from toolset.retrieval.question import seeks_facts
 from toolset.tool import Result, Source, Tool
 
 MAX_QUERY = 1000
@@ -51,6 +52,22 @@ class Retrieval(Tool):
         return [
             result(found) for found in supported(query, self.corpus.search(query, self.k), self.corpus.index().lexicon)
         ]
+
+    def status(self) -> str:
+        """What the corpus holds and who made it, for people."""
+        return str(self.corpus.info())
+
+    def explain(self, query: str) -> str:
+        """Why `query` gets nothing, for people."""
+        query = " ".join(query[:MAX_QUERY].split())
+        if not seeks_facts(query):
+            return "It asks for nothing that a corpus could hold."
+        found = self.corpus.search(query, 1)
+        if not found:
+            return "The corpus is empty."
+        sure = confidence(features(query, found[0], self.corpus.index().lexicon))
+        title = found[0].document.title or found[0].document.id
+        return f"The nearest passage is from {title!r}; that it holds the answer is not likely enough ({sure:.2f})."
 
     def close(self) -> None:
         self.corpus.close()

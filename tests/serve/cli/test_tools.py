@@ -43,6 +43,26 @@ def test_list_names_tools_their_origin_and_problems(groundling_home: Path):
     assert "not loaded: tool missing: is configured, but no tool or plugin has that name." in text.stderr
 
 
+def test_list_says_what_is_here_and_who_made_the_texts():
+    status = {tool["name"]: tool["status"] for tool in json.loads(call("list", "--json").stdout)["tools"]}
+    assert status["calculator"] == ""
+    assert "Apertium" in status["translator"]
+    assert "CC-BY-SA-4.0" in status["retrieval"]
+    assert "CC-BY-SA-4.0" in call("list").stdout
+
+
+def test_run_says_why_a_query_was_left_alone():
+    alone = call("run", "translator", "what is 2 + 2")
+    assert alone.stderr.startswith("translator left the query alone. Not read as a request for a translation.")
+
+
+def test_settings_reach_a_built_in_tool(groundling_home: Path):
+    (groundling_home / "tools.toml").write_text("[tools.translator]\nsettings = { beams = 2, colour = 1 }\n")
+    refused = call("list")
+    assert refused.exit_code == 1
+    assert "settings of the tool 'translator'" in refused.stderr
+
+
 def test_run_answers_leaves_alone_and_fails_clearly():
     assert call("run", "calculator", "15% of 80").stdout == "15% of 80 = 12\n"
     record = json.loads(call("run", "calculator", "15% of 80", "--json").stdout)

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpcore
 import pytest
 
+from serve.tools import builtin_tools
+from toolset.config import ToolEntry, ToolsConfig
 from toolset.errors import ToolConfigError
 from toolset.retrieval.live import CheckedNetwork, LiveSearch, SearchError, is_public
 
@@ -217,3 +219,22 @@ def test_a_name_with_one_private_address_is_refused_and_what_was_checked_is_what
 def test_settings_that_cannot_be_are_refused_at_once(settings, expected):
     with pytest.raises(ToolConfigError, match=expected):
         LiveSearch(**settings)
+
+
+def test_a_provider_in_tools_toml_switches_it_on(server):
+    settings = {"provider": "searxng", "url": server, "private": True}
+    [tool] = [
+        each
+        for each in builtin_tools("none", ToolsConfig(tools={"search": ToolEntry(settings=settings)}))
+        if each.name == "search"
+    ]
+    assert isinstance(tool, LiveSearch)
+    assert (tool.open_domain, tool.status()) == (True, f"Queries go to {server.removeprefix('http://').split(':')[0]}.")
+    assert [each.text for each in tool.run("Rafael Nadal")] == ["First hit.", "Two"]
+    assert "search" not in [each.name for each in builtin_tools("none", ToolsConfig())]
+
+
+def test_a_mistake_in_its_settings_is_named():
+    config = ToolsConfig(tools={"search": ToolEntry(settings={"provider": "mediawiki", "speed": 3})})
+    with pytest.raises(ToolConfigError, match=r"settings of the tool 'search'.*speed"):
+        builtin_tools("none", config)
