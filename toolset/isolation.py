@@ -157,6 +157,21 @@ class LoopThread:
         self._loop.call_soon_threadsafe(begin)
         return job
 
+    async def ask(self, start: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """As `submit`, and wait for the value from any event loop; cancelling the wait cancels the job.
+
+        Raises what the coroutine raises, RuntimeError after `stop`.
+        """
+        job = self.submit(start)
+        try:
+            outcome = await asyncio.wrap_future(job.future)
+        except asyncio.CancelledError:
+            self.abandon(job)
+            raise
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.value
+
     def abandon(self, job: Job) -> None:
         """Cancel `job`, if it has not ended yet."""
         if job.future.cancel() or job.future.done():

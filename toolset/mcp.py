@@ -143,15 +143,7 @@ class McpConnection:
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> types.CallToolResult:
         """Call a tool, from any event loop. Raises McpError, or what the protocol reports; both are one line."""
-        job = self._thread.submit(lambda: self._call(tool, arguments))
-        try:
-            outcome = await asyncio.wrap_future(job.future)
-        except asyncio.CancelledError:
-            self._thread.abandon(job)
-            raise
-        if outcome.error is not None:
-            raise outcome.error
-        return outcome.value
+        return await self._thread.ask(lambda: self._call(tool, arguments))
 
     def retain(self) -> None:
         """Count a tool that uses the connection."""

@@ -104,15 +104,7 @@ class PluginProcess:
 
     async def call(self, tool: str, query: str, seconds: float) -> list[Result]:
         """Ask `tool`, from any event loop. Raises ProcessToolError, PluginError where the child does not start."""
-        job = self._thread.submit(lambda: self._call(tool, query, seconds))
-        try:
-            outcome = await asyncio.wrap_future(job.future)
-        except asyncio.CancelledError:
-            self._thread.abandon(job)
-            raise
-        if outcome.error is not None:
-            raise outcome.error
-        return outcome.value
+        return await self._thread.ask(lambda: self._call(tool, query, seconds))
 
     def close(self) -> None:
         """End the child. Safe to call twice."""

@@ -16,18 +16,7 @@ from typing import Any
 from toolset.calculator.bounds import MAX_APPROX_EXPONENT
 from toolset.calculator.errors import NotMine, TooLarge, Undefined
 from toolset.calculator.exact import Exact, PiTimes, exact
-from toolset.calculator.syntax import (
-    Binary,
-    Call,
-    Change,
-    Constant,
-    Degrees,
-    Negative,
-    Node,
-    Number,
-    Of,
-    Percent,
-)
+from toolset.calculator.syntax import Binary, Call, Change, Constant, Degrees, Negative, Node, Number, Of, Percent
 
 WORKING_DIGITS = (50, 110)
 AGREEING_DIGITS = 30

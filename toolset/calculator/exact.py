@@ -13,18 +13,7 @@ from fractions import Fraction
 
 from toolset.calculator.bounds import MAX_BITS, MAX_FACTORIAL, check_power, checked
 from toolset.calculator.errors import NotMine, TooLarge, Undefined
-from toolset.calculator.syntax import (
-    Binary,
-    Call,
-    Change,
-    Constant,
-    Degrees,
-    Negative,
-    Node,
-    Number,
-    Of,
-    Percent,
-)
+from toolset.calculator.syntax import Binary, Call, Change, Constant, Degrees, Negative, Node, Number, Of, Percent
 
 
 @dataclass(frozen=True, slots=True)

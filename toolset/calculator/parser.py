@@ -23,45 +23,22 @@ from toolset.calculator.syntax import (
     Number,
     Of,
     Percent,
+    is_fraction,
     is_percentage,
+    plain,
 )
-
-CONSTANTS = ("pi", "e", "tau")
-FUNCTIONS = {
-    "sqrt": "sqrt", "cbrt": "cbrt", "abs": "abs", "ln": "ln", "log": "log10", "log10": "log10", "lg": "log10",
-    "log2": "log2", "exp": "exp", "sin": "sin", "cos": "cos", "tan": "tan", "sine": "sin", "cosine": "cos",
-    "tangent": "tan", "asin": "asin", "acos": "acos", "atan": "atan", "arcsin": "asin", "arccos": "acos",
-    "arctan": "atan", "factorial": "factorial", "floor": "floor", "ceil": "ceil", "ceiling": "ceil",
-}  # fmt: skip
-LISTS = {
-    "gcd": "gcd", "gcf": "gcd", "hcf": "gcd", "lcm": "lcm", "min": "min", "minimum": "min", "max": "max",
-    "maximum": "max", "sum": "sum", "product": "product", "average": "average", "mean": "average", "avg": "average",
-    "median": "median",
-}  # fmt: skip
-PAIRS = {
-    "ncr": "choose", "npr": "permutations", "comb": "choose", "perm": "permutations", "choose": "choose",
-    "c": "choose", "p": "permutations",
-}  # fmt: skip
-DIFFERENCES = {"difference": "-", "quotient": "/", "ratio": "/"}
-PHRASES: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("to", "the", "power", "of"), "^"),
-    (("raised", "to", "the", "power", "of"), "^"),
-    (("raised", "to"), "^"),
-    (("multiplied", "by"), "*"),
-    (("divided", "by"), "/"),
-    (("times",), "*"),
-    (("x",), "*"),
-    (("over",), "/"),
-    (("plus",), "+"),
-    (("minus",), "-"),
-    (("modulo",), "mod"),
-    (("mod",), "mod"),
+from toolset.calculator.vocabulary import (
+    ANGLES,
+    BINDING,
+    CONSTANTS,
+    DIFFERENCES,
+    FUNCTIONS,
+    LISTS,
+    NAMED_LISTS,
+    ORDINALS,
+    PAIRS,
+    PHRASES,
 )
-ORDINALS = {
-    "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
-}  # fmt: skip
-ANGLES = ("sin", "cos", "tan")
-BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "mod": 2, "of": 2, "^": 4}
 
 
 def parse(text: str) -> Node:
@@ -323,13 +300,7 @@ class Parser:
             inner = self.call("log")
             assert isinstance(inner, Call)
             return Call("log", (inner.arguments[0], base))
-        for phrase, function in (
-            (("greatest", "common", "divisor"), "gcd"),
-            (("greatest", "common", "factor"), "gcd"),
-            (("highest", "common", "factor"), "gcd"),
-            (("least", "common", "multiple"), "lcm"),
-            (("lowest", "common", "multiple"), "lcm"),
-        ):
+        for phrase, function in NAMED_LISTS:
             if self.words(*phrase):
                 return self.list_call(function)
         if name in ("twice", "double", "triple"):
@@ -420,20 +391,3 @@ class Parser:
         if len(items) < 2 or (exactly and len(items) != exactly):
             raise NotMine(f"{len(items)} items")
         return items
-
-
-def plain(node: Node) -> Node:
-    """`node`, if it is no percentage: powers, functions and lists of percentages have no settled reading."""
-    if is_percentage(node) or isinstance(node, Degrees):
-        raise NotMine("a percentage or an angle where a number should be")
-    return node
-
-
-def is_fraction(node: Node) -> bool:
-    """A share such as 1/2, 0.5 or "three quarters"; no more than a whole."""
-    match node:
-        case Number(value=value):
-            return 0 < value < 1
-        case Binary("/", Number(value=above), Number(value=below)):
-            return 0 < above <= below and above.denominator == below.denominator == 1
-    return False

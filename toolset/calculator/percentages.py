@@ -15,9 +15,9 @@ from toolset.calculator.errors import NotMine
 from toolset.calculator.exact import exact
 from toolset.calculator.money import money_text, money_unit
 from toolset.calculator.numerals import describe, equals
-from toolset.calculator.parser import parse, plain
-from toolset.calculator.patterns import phrase
-from toolset.calculator.syntax import Change, Number, Percent, show
+from toolset.calculator.parser import parse
+from toolset.calculator.patterns import first_answer, phrase
+from toolset.calculator.syntax import Change, Number, Percent, plain, show
 from toolset.calculator.value import evaluate
 
 Form = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
@@ -160,12 +160,4 @@ def answer(text: str) -> str | None:
     """The result of a percentage question, or None where the text is none. Raises NotMine for a hole it cannot read."""
     if "%" not in text and "perc" not in text.lower() and "per cent" not in text.lower() and "pct" not in text.lower():
         return None
-    for pattern, compute in FORMS:
-        match = pattern.fullmatch(text)
-        if match is None:
-            continue
-        try:
-            return compute(match)
-        except NotMine:
-            continue
-    return None
+    return first_answer(FORMS, text)

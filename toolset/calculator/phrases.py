@@ -11,13 +11,13 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from toolset.calculator import integers
-from toolset.calculator.errors import NotMine, TooLarge, Undefined
+from toolset.calculator.errors import NotMine, TooLarge
 from toolset.calculator.exact import exact
 from toolset.calculator.money import money_unit
 from toolset.calculator.numerals import describe, equals, fraction_text, rounded_text
-from toolset.calculator.parser import parse, plain
-from toolset.calculator.patterns import phrase
-from toolset.calculator.syntax import Binary, Call, Node, Number, Percent, is_percentage, show
+from toolset.calculator.parser import parse
+from toolset.calculator.patterns import first_answer, phrase
+from toolset.calculator.syntax import Binary, Call, Node, Number, Percent, is_percentage, plain, show
 from toolset.calculator.value import evaluate, value_of
 
 MAX_WRITTEN_BITS = 512
@@ -277,15 +277,7 @@ def answer(text: str) -> str | None:
         return None
     if re.search(r"\bthen\b", text, re.I):
         return chain(text)
-    for pattern, compute in FORMS:
-        match = pattern.fullmatch(text)
-        if match is None:
-            continue
-        try:
-            return compute(match)
-        except (NotMine, Undefined):
-            continue
-    return None
+    return first_answer(FORMS, text)
 
 
 WORTH_TRYING = re.compile(

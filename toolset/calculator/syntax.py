@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from toolset.calculator.errors import NotMine
+
 
 @dataclass(frozen=True, slots=True)
 class Number:
@@ -90,6 +92,23 @@ def is_percentage(node: Node) -> bool:
             return is_percentage(inner)
         case Binary("+" | "-", left, right):
             return is_percentage(left) and is_percentage(right)
+    return False
+
+
+def plain(node: Node) -> Node:
+    """`node`, if it is no percentage: powers, functions and lists of percentages have no settled reading."""
+    if is_percentage(node) or isinstance(node, Degrees):
+        raise NotMine("a percentage or an angle where a number should be")
+    return node
+
+
+def is_fraction(node: Node) -> bool:
+    """A share such as 1/2, 0.5 or "three quarters"; no more than a whole."""
+    match node:
+        case Number(value=value):
+            return 0 < value < 1
+        case Binary("/", Number(value=above), Number(value=below)):
+            return 0 < above <= below and above.denominator == below.denominator == 1
     return False
 
 
