@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dialog.errors import FinetuneError, RecordError
+from dialog.finetune import grounded_dialogs
 from dialog.finetune import research_data as research
 from dialog.finetune.config import Config, DataSource
 from dialog.finetune.records import (
@@ -105,6 +106,8 @@ KINDS: dict[str, Reader] = {
     "definitions": research.definitions,
     "calculator": research.calculator,
     "small-talk": research.small_talk,
+    "topical-chat-research": grounded_dialogs.topical_chat_research,
+    "cmu-dog": grounded_dialogs.cmu_dog_research,
 }
 WITHOUT_FILE = frozenset({"lookalikes"})
 

@@ -84,6 +84,27 @@ def test_every_kind_reads_its_public_file_and_splits_by_key(shared_data: Path):
             assert not sides[0] & sides[1], one.source
 
 
+def test_a_reply_that_its_document_holds_is_researched_and_an_opinion_is_not(tmp_path: Path):
+    film = {
+        "movieName": "Iron Man", "introduction": "Iron Man is a 2008 film.", "director": "Jon Favreau",
+        "genre": "Action", "year": "2008", "rating": ["Rotten Tomatoes: 94%"],
+    }  # fmt: skip
+    (tmp_path / "cmudog_docs.jsonl").write_text(json.dumps({"wikiDocumentIdx": 7, "0": film, "1": "Tony is captured."}))
+    turns = [
+        ["a", 0, "Who made it?"],
+        ["b", 0, "It was directed by Jon Favreau in 2008."],
+        ["a", 0, "Nice."],
+        ["b", 0, "I think Robert Downey is the best actor ever."],
+    ]
+    row = {"id": "x", "doc": 7, "saw_doc": ["b"], "turns": turns}
+    (tmp_path / "cmudog.jsonl").write_text(json.dumps(row))
+    [(key, record)] = KINDS["cmu-dog"](tmp_path / "cmudog.jsonl", 0)
+    assert key == "Iron Man"
+    place = next(i for i, one in enumerate(record.steps[0].evidence) if "Favreau" in one.text)
+    assert record.final == f"It was directed by Jon Favreau in 2008. [{place + 1}]"
+    assert record.context[-1].content == "Who made it?"
+
+
 def card(**changes) -> AdapterCard:
     values = {"name": "mine", "base_model": "tiny", "base_revision": "r", "method": "ewc"}
     return AdapterCard(**{**values, **changes})
