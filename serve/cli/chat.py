@@ -204,7 +204,7 @@ class Session:
             show_trace(last)
         elif name == "sources" and last:
             for citation in last.citations:
-                output.print(f"[{citation.number}] {citation.title}: {citation.text}", markup=False)
+                output.print(f"[{citation.number}] {titled(citation.title, citation.text)}", markup=False)
             if not last.citations:
                 errors.print("the last answer cites nothing", style="dim")
         elif name == "role" and argument:
@@ -232,6 +232,11 @@ def show(turn: Turn, *, trace: bool = False) -> None:
         errors.print(note, style="dim", markup=False, highlight=False)
     if trace:
         show_trace(turn)
+
+
+def titled(title: str, text: str) -> str:
+    """A text with its title before it, once."""
+    return text if not title or text.startswith(title) else f"{title}: {text}"
 
 
 def show_trace(turn: Turn) -> None:
@@ -264,8 +269,7 @@ def show_trace(turn: Turn) -> None:
             )
         for call in turn.tool_calls:
             found = call.error or "\n".join(
-                f"{result.source.title}: {result.text[:160]}" if result.source else result.text[:160]
-                for result in call.results
+                titled(result.source.title if result.source else "", result.text[:160]) for result in call.results
             )
             calls.add_row(
                 call.tool,
