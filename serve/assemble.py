@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,7 +67,8 @@ async def assemble(options: AgentOptions) -> Assembled:
     card = card_of(options)
     decoder = await open_named_decoder(options)
     try:
-        loaded = load_tools(options.tools_config, corpus=options.corpus)
+        # In a thread: a first start builds the corpus, for minutes, and a service must answer its probes meanwhile.
+        loaded = await asyncio.to_thread(load_tools, options.tools_config, corpus=options.corpus)
         try:
             dialect = choose_dialect(decoder, dialect_of(options))
         except ValueError as error:
