@@ -5,7 +5,8 @@ A message that no corpus can answer (`seeks_facts`) gets none. Two more checks, 
 - `confidence`: the calibrated probability that the passage answers the question, a logistic model over a few features
   that do not depend on the corpus's size or subject. Fitted and measured by `python -m tests.benchmarks.abstention`.
 - `binds`: a question for an attribute of a named thing ("the capital of Australia") is not answered by a passage in
-  which the attribute belongs to another ("Sydney is the capital of New South Wales ... in Australia").
+  which the attribute belongs to another ("Sydney is the capital of New South Wales ... in Australia"), and what
+  something is ("What is a boat?") not by a passage about something else ("Ship").
 
 Boundary: reads texts and scores; knows nothing of indexes beyond how rare a term is.
 """
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toolset.retrieval.question import names_in, seeks_facts
-from toolset.retrieval.text import WORD, sentences, terms
+from toolset.retrieval.text import ORDINAL, SUPERLATIVE, WORD, alike, sentences, terms
 
 if TYPE_CHECKING:
     from toolset.retrieval.corpus import Found
@@ -59,7 +60,8 @@ def features(query: str, found: Found, lexicon: Lexicon) -> np.ndarray:
 
     def held(wanted: list[str]) -> float:
         total = sum(rarity[term] for term in wanted)
-        return sum(rarity[term] for term in wanted if term in text) / total if total else 1.0
+        found = (term for term in wanted if term in text or not text.isdisjoint(alike().get(term, ())))
+        return sum(rarity[term] for term in found) / total if total else 1.0
 
     return np.array([found.best, held(asked), held([term for term in asked if term in names])])
 
@@ -85,8 +87,25 @@ HAS = re.compile(rf"\b([\w.'’-]+(?: [A-Z][\w.-]+)*)['’]s? ({'|'.join(ATTRIBU
 NAME = re.compile(r"\b[A-Z][\w'’-]*")
 
 
+DEFINITION = re.compile(
+    r"^\W*(?:(?:who|what)(?:['’]s| is| are| was| were)|(?:(?:can|could) you )?(?:please )?tell me about|define)"
+    r"(?: an?)? (?!the )(?P<subject>[^,;:()]{1,60}?)\W*$",  # "the deadline" is something that a text has, no entry
+    re.I,
+)
+NO_NAME = re.compile(
+    rf"\b(?:of|in|on|at|for|to|from|by|with|about|than|and|or|between|that|which|who|this|{ORDINAL}|{SUPERLATIVE}|first|last|"
+    r"some|called|named|known|abbreviated|used|made|after|as|now|today|currently)\b|['’]s\b",
+    re.I,
+)
+"""Words in which a subject is described ("the longest river in Africa") rather than named."""
+VERB = re.compile(r"\b(?:is|are|was|were|refers?|means?|denotes?|comprises?)\b|:")
+
+
 def binds(query: str, found: Found) -> bool:
-    """Whether `found` can answer a question for an attribute of a named thing; True for every other question."""
+    """Whether `found` is about what is asked: an attribute of a named thing, or what a thing is. True for every other
+    question."""
+    if (match := DEFINITION.match(query)) and not NO_NAME.search(match["subject"]):
+        return introduces(found, set(terms(match["subject"])))
     if match := OF.search(query):
         attribute, owner = match.group(1).lower(), match.group(2)
     elif match := HAS.search(query):
@@ -106,6 +125,20 @@ def binds(query: str, found: Found) -> bool:
                 continue
             if about or follows(sentence[word.end() :], wanted) or owned(sentence[: word.start()], wanted):
                 return True
+    return False
+
+
+def introduces(found: Found, subject: set[str]) -> bool:
+    """Whether a passage says what the subject is: its title names it, or a sentence begins with it ("Marie Curie" is
+    named by "Curie"; the first two sentences may name it anywhere before their verb: "A boat, also called ...")."""
+    if subject <= set(terms(re.sub(r" \(.*\)$", "", found.document.title))):
+        return True
+    first = found.document.text.startswith(found.text)
+    for number, span in enumerate(sentences(found.text)):
+        before = VERB.split(found.text[span.start : span.end], maxsplit=1)
+        said = set(terms(before[0])) if len(before) > 1 else set()
+        if subject <= said and ((first and number < 2) or len(said) <= 2 * len(subject)):
+            return True
     return False
 
 

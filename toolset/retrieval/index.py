@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from toolset.retrieval.store import Row
+from toolset.retrieval.text import alike
 
 EXACT_LIMIT = 100_000
 """Passages up to which the search is exact."""
@@ -66,12 +67,15 @@ class Index:
         """The `k` best passages for a query's vector [dimension] and terms, best first."""
         if not len(self):
             return []
-        lexical = self.lexicon.scores(terms)
+        same = {term: (term, *alike().get(term, ())) for term in terms}
+        lexical = self.lexicon.scores([other for term in terms for other in same[term]])
         with one_thread():
             _, near = self.dense.search(vector[None, :], min(CANDIDATES, len(self)))
         rows = np.union1d(near[0][near[0] >= 0], top(lexical, CANDIDATES)).tolist()
         best = float(lexical.max()) or 1.0
-        asked = {self.lexicon.vocabulary.get(term, -1 - place): place for place, term in enumerate(terms)}
+        places = {other: place for place, term in enumerate(terms) for other in same[term]}
+        known = self.lexicon.vocabulary
+        asked = {known[term]: place for term, place in places.items() if term in known}
         cosines = np.concatenate([self.vectors[row] for row in rows]).astype(np.float32) @ vector
         hits = []
         end = 0
@@ -81,7 +85,8 @@ class Index:
             at = int(each.argmax()) if len(each) else 0
             sentence = float(each[at]) if len(each) else whole
             share = float(lexical[row]) / best
-            score = WHOLE * whole + SENTENCE * sentence + LEXICAL * share + PHRASE * self.lexicon.phrase(row, asked)
+            phrase = self.lexicon.phrase(row, asked) / max(len(same), 1)
+            score = WHOLE * whole + SENTENCE * sentence + LEXICAL * share + PHRASE * phrase
             hits.append(Hit(row, score, whole, sentence, share, at))
         return sorted(hits, key=lambda hit: -hit.score)[:k]
 
@@ -150,9 +155,9 @@ class Lexicon:
             return np.zeros(self.size, np.float32)
         return self.bm25.get_scores_from_ids(known)
 
-    def phrase(self, row: int, asked: Mapping[int, int]) -> float:
-        """The longest run of neighbouring terms in a passage that stand in the query in this order, as a share of it:
-        "longest river in Africa" fits better than "longest east-flowing river in Africa". `asked`: term to place."""
+    def phrase(self, row: int, asked: Mapping[int, int]) -> int:
+        """The longest run of neighbouring terms in a passage that stand in the query in this order: "longest river in
+        Africa" fits better than "longest east-flowing river in Africa". `asked`: term to place."""
         longest = length = 0
         last = -1
         for term in self.ids[row].tolist():
@@ -163,7 +168,7 @@ class Lexicon:
                 length = length + 1 if length and place > last else 1
                 longest = max(longest, length)
             last = place
-        return longest / max(len(asked), 1)
+        return longest
 
     def rarity(self, term: str) -> float:
         """Inverse document frequency, nats: log(1 + (N - n + 0.5) / (n + 0.5)); the highest for an unknown term."""

@@ -143,3 +143,14 @@ def words(text: str) -> list[str]:
 def terms(text: str) -> list[str]:
     """Search terms: stemmed lower-case words without stop words, in order, repeats kept."""
     return stemmer().stemWords(words(text))
+
+
+ALIKE = (("tallest", "highest"), ("biggest", "largest"), ("world", "earth"))
+"""Words that ask for the same thing, whatever word of theirs a text uses."""
+
+
+@lru_cache(maxsize=1)
+def alike() -> dict[str, tuple[str, ...]]:
+    """The other terms that stand for a term of a query, by term."""
+    groups = [stemmer().stemWords(list(group)) for group in ALIKE]
+    return {term: tuple(other for other in group if other != term) for group in groups for term in group}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from toolset.retrieval import CorpusError, Embedder, Retrieval
-from toolset.retrieval.abstain import binds
+from toolset.retrieval.abstain import binds, features
 from toolset.retrieval.question import names_in, seeks_facts
 
 ANSWERED = [
@@ -124,6 +124,30 @@ def test_no_corpus_is_an_error_when_the_tool_is_made(embedder, tmp_path):
 def test_an_attribute_must_belong_to_what_was_asked_about(corpus, question, title, bound):
     found = next(each for each in corpus.search(title, 8) if each.document.title == title)
     assert binds(question, found) is bound
+
+
+@pytest.mark.parametrize(
+    ("question", "title", "bound"),
+    [
+        ("What is coffee?", "Coffee", True),
+        ("tell me about jupiter", "Jupiter", True),
+        ("Who is Ronaldo?", "Cristiano Ronaldo", True),
+        ("Who is Leonardo da Vinci?", "Mona Lisa", False),  # it names him, and is about something else
+        ("What is oxygen?", "Photosynthesis", False),
+        ("What is the Louvre?", "Mona Lisa", True),  # with "the" a text may answer in passing
+        ("What is Leonardo's painting called?", "Mona Lisa", True),
+    ],
+)
+def test_what_a_thing_is_must_come_from_a_text_about_it(corpus, question, title, bound):
+    found = next(each for each in corpus.search(title, 8) if each.document.title == title)
+    assert binds(question, found) is bound
+
+
+def test_words_that_ask_for_the_same_find_the_same(corpus):
+    found = corpus.search("biggest planet", 1)[0]
+    lexicon = corpus.index().lexicon
+    assert found.document.title == "Jupiter"
+    assert features("biggest planet", found, lexicon)[1] == features("largest planet", found, lexicon)[1] == 1.0
 
 
 def test_names_are_told_from_openers():
