@@ -1,18 +1,26 @@
 """Fits and measures when retrieval shows no evidence: `python -m tests.benchmarks.abstention CORPUS MODEL DATA WORK`.
 
 CORPUS is the default corpus's folder, MODEL the embedding model's, DATA the shared evaluation data; WORK keeps the
-joint corpus between runs. Two kinds of corpora: "large", the default corpus with the paragraphs of
-xquad_parallel.jsonl added, and "small", those paragraphs alone. In-corpus questions: all of XQuAD's, and those of
-nq_open_dev.jsonl whose answer stands in the best-ranked summary (`kb_rank` 1; some by chance). Off-corpus: the same
-questions with their article held out (every document of that title), NQ questions whose answer no summary holds
-(their subject often is in the corpus: reported, not fitted), and first lines of chit-chat. Articles are split in two
-by a hash of their title: weights and threshold come from the first half, the figures from the second.
+joint corpus between runs. Three corpora: "default"; "large", that with the paragraphs of xquad_parallel.jsonl added;
+and "small", those paragraphs alone. Sets of questions:
+
+- in xquad: all of XQuAD's, over large and small. off xquad: the same, every document of their title held out; over
+  the default corpus, those whose article it lacks.
+- in nq: of nq_open_dev.jsonl, those whose answer stands in the best-ranked summary (`kb_rank` 1) and whose words
+  name that summary's title (the others are mostly chance). off nq: the same with that article held out.
+- unanswered nq: those whose answer no summary holds (their subject often is in the corpus); reported, not fitted.
+- in title, off title: "What is <title>?" for every twentieth article, there and held out; reported, not fitted.
+- off chitchat: first lines of open-domain talk.
+
+Articles are split in two by a hash of their title: weights and threshold come from the first half, the figures from
+the second.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -22,6 +30,7 @@ import numpy as np
 from toolset.retrieval import Corpus, Document, Embedder, Found, abstain
 from toolset.retrieval.evaluate import Question
 from toolset.retrieval.question import seeks_facts
+from toolset.retrieval.text import terms
 
 TOP = 3
 Sets = dict[str, list[tuple[str, bool, np.ndarray, bool]]]
@@ -74,28 +83,45 @@ def describe(corpus: Corpus, question: str, without: str | None, right: str | No
     return np.array(values).reshape(-1, len(abstain.FEATURES)), first
 
 
-def collect(large: Corpus, small: Corpus, data: Path) -> Sets:
+def named(question: str, title: str) -> bool:
+    """Whether a question holds a word of a title."""
+    return bool(set(terms(question)) & set(terms(without_parenthesis(title))))
+
+
+def without_parenthesis(title: str) -> str:
+    return re.sub(r" \(.*\)$", "", title)
+
+
+def collect(default: Corpus, large: Corpus, small: Corpus, data: Path) -> Sets:
     sets: Sets = {}
 
     def put(name: str, corpus: Corpus, question: str, title: str, held_out: bool, known: bool = True) -> None:
         values, right = describe(corpus, question, title if held_out else None, title if known else None)
         sets.setdefault(name, []).append((question, half(title), values, right))
 
+    titles = sorted(set(default.index().documents))
     for row in lines(data / "grounding" / "xquad_parallel.jsonl"):
+        title = row["article"].replace("_", " ")
         for pair in row["qas"]:
+            question = pair["question"]["en"]
             for kind, corpus in (("large", large), ("small", small)):
-                title = row["article"].replace("_", " ")
-                put(f"in xquad {kind}", corpus, pair["question"]["en"], title, False)
-                put(f"off xquad {kind}", corpus, pair["question"]["en"], title, True)
+                put(f"in xquad {kind}", corpus, question, title, False)
+                put(f"off xquad {kind}", corpus, question, title, True)
+            if title not in titles:
+                put("off xquad default", default, question, title, False, False)
     questions = lines(data / "grounding" / "nq_open_dev.jsonl")
     for row in questions:
-        if row["kb_rank"] == 1:
-            put("in nq", large, row["question"], row["kb_title"], False)
-            put("off nq", large, row["question"], row["kb_title"], True)
-    for row in [row for row in questions if row["kb_rank"] is None][:600]:
-        put("unanswered nq", large, row["question"], row["question"], False, False)
+        if row["kb_rank"] == 1 and named(row["question"], row["kb_title"]):
+            put("in nq", default, row["question"], row["kb_title"], False)
+            put("off nq", default, row["question"], row["kb_title"], True)
+    for row in [row for row in questions if row["kb_rank"] is None][:1000]:
+        put("unanswered nq", default, row["question"], row["question"], False, False)
+    for title in titles[::20]:
+        question = f"What is {without_parenthesis(title)}?"
+        put("in title", default, question, title, False)
+        put("off title", default, question, title, True)
     for row in lines(data / "retention" / "chitchat.jsonl")[:600]:
-        put("off chitchat", large, row["turns"][0][1][:300], row["turns"][0][1], False, False)
+        put("off chitchat", default, row["turns"][0][1][:300], row["turns"][0][1], False, False)
     return sets
 
 
@@ -110,7 +136,7 @@ def fit(sets: Sets) -> tuple[np.ndarray, float]:
 
     rows, labels, weight = [], [], []
     for name, items in sets.items():
-        if name.startswith("unanswered"):
+        if name.startswith("unanswered") or name.endswith("title"):
             continue
         chosen = [(values, right) for _, first, values, right in items if first and len(values)]
         good = name.startswith("in")
@@ -128,12 +154,13 @@ def fit(sets: Sets) -> tuple[np.ndarray, float]:
 def main() -> None:
     corpus, model, data, work = map(Path, sys.argv[1:5])
     embedder = Embedder(model)
+    default = Corpus(corpus, embedder)
     if not (work / "large").is_dir():
         shutil.copytree(corpus, work / "large")
     large, small = Corpus(work / "large", embedder), Corpus(work / "small", embedder, create=True)
     large.add(paragraphs(data))
     small.add(paragraphs(data))
-    sets = collect(large, small, data)
+    sets = collect(default, large, small, data)
     weights, bias = fit(sets)
     print("FEATURES", abstain.FEATURES)
     print("WEIGHTS", np.round(weights, 3).tolist(), "BIAS", round(bias, 3))
@@ -151,7 +178,7 @@ def report(sets: Sets, weights: np.ndarray, bias: float) -> None:
     names = list(logits)
     print("false", "threshold", *names, sep=" | ")
     for false in (0.01, 0.02, 0.03, 0.05, 0.08, 0.12):
-        inside = np.concatenate([logits[name][True] for name in names if name.startswith("in xquad")])
+        inside = np.concatenate([logits[name][True] for name in names if name.startswith(("in xquad", "in nq"))])
         cut = float(np.quantile(inside, false))
         shares = [f"{np.mean(np.array(logits[name][False]) < cut):.3f}" for name in names]
         print(false, f"{1 / (1 + np.exp(-cut)):.4f}", *shares, sep=" | ")
