@@ -78,6 +78,9 @@ class RetentionSettings(Settings):
     max_ratio: float = Field(
         default=1.01, ge=1.0, description="Perplexity after / before above which a run is refused."
     )
+    least_scale: float = Field(
+        default=1.0, gt=0.0, le=1.0, description="How far the adapter may be scaled back after training to pass."
+    )
     enforce: bool = Field(default=True, description="False installs the adapter whatever it forgot.")
 
 

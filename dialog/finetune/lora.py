@@ -98,6 +98,14 @@ def trained(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
+@torch.no_grad()
+def scale_adapter(model: nn.Module, factor: float) -> None:
+    """Multiply every ΔW = (α/r)·B·A by `factor`, by way of B."""
+    for name, parameter in trained(model).items():
+        if "lora_B" in name:
+            parameter.mul_(factor)
+
+
 @contextmanager
 def upper_only(model: Any, first: int) -> Iterator[None]:
     """While active, the decoder runs from layer `first` on; it is then given states instead of embeddings."""

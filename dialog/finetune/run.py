@@ -24,12 +24,12 @@ from dialog.finetune.config import Config
 from dialog.finetune.ewc import EwcPenalty
 from dialog.finetune.examples import Example, ExampleWriter
 from dialog.finetune.fisher import Fisher, FisherCard, fisher_information
-from dialog.finetune.lora import add_adapter, target_names
+from dialog.finetune.lora import add_adapter, scale_adapter, target_names
 from dialog.finetune.metrics import draw_curves
 from dialog.finetune.mixing import plan_steps
 from dialog.finetune.reading import held_out_figures
 from dialog.finetune.records import Generation, Groundedness, Judged, PlainText, TrainingRecord
-from dialog.finetune.retention import general_text, perplexity, stretches
+from dialog.finetune.retention import Perplexity, general_text, perplexity, stretches
 from dialog.finetune.saving import write_whole
 from dialog.finetune.sources import TaskData, load_task_data, resolve
 from dialog.finetune.trainer import Progress, Trainer
@@ -135,7 +135,9 @@ def run(
     if accelerator.is_main_process:
         watch.stage("measuring")
         adapted.eval()
-        after = perplexity(adapted, measured)
+        scale, after = scaled_back(adapted, measured, before, config)
+        if scale < 1.0:
+            watch.stage(f"scaled back to {scale:.2f} of what was trained, to keep what the model knew")
         sets = judged_sets(data, writer, config.evaluated)
         figures, threshold, grounded = held_out_figures(
             adapted, writer, sets, pad=pad, max_false_positive_rate=config.max_false_positive_rate
@@ -163,6 +165,7 @@ def run(
                 "perplexity_before": round(before.perplexity, 4),
                 "perplexity_after": round(after.perplexity, 4),
                 "retention_ratio": round(ratio, 5),
+                "scale": round(scale, 4),
                 **figures,
             },
             safety_threshold=threshold,
@@ -192,6 +195,28 @@ def run(
     if result is None:  # another process than the first
         raise SystemExit(0)
     return result
+
+
+SCALE_STEP = 0.05
+
+
+def scaled_back(model: Any, measured: list[list[int]], before: Perplexity, config: Config) -> tuple[float, Perplexity]:
+    """Scale the adapter back, no further than `retention.least_scale`, until perplexity passes the gate.
+
+    (the scale, perplexity with it). What is lost in perplexity falls with about the square of the scale, what was
+    learned more slowly. An adapter that cannot pass is left as it was trained.
+    """
+    limit, least = config.retention.max_ratio, config.retention.least_scale
+    whole = found = perplexity(model, measured)
+    scale = 1.0
+    while found.perplexity > limit * before.perplexity and round(scale - SCALE_STEP, 4) >= least:
+        scale_adapter(model, (scale - SCALE_STEP) / scale)
+        scale = round(scale - SCALE_STEP, 4)
+        found = perplexity(model, measured)
+    if found.perplexity > limit * before.perplexity and scale < 1.0:
+        scale_adapter(model, 1.0 / scale)
+        return 1.0, whole
+    return scale, found
 
 
 def load_base(base: Base, accelerator: Accelerator) -> Any:

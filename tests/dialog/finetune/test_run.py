@@ -12,9 +12,10 @@ from transformers import AutoModelForCausalLM
 
 from dialog.errors import FinetuneError
 from dialog.finetune.adapters import AdapterStore, merge_into, read_card
-from dialog.finetune.config import Config
+from dialog.finetune.config import Config, LoraSettings
+from dialog.finetune.lora import add_adapter, trained
 from dialog.finetune.retention import Perplexity
-from dialog.finetune.run import Base, run
+from dialog.finetune.run import Base, run, scaled_back
 
 WORDS = "sun moon river stone tree house bread water light road hill field cloud rain wind snow".split()
 
@@ -118,6 +119,29 @@ def test_a_run_that_forgets_is_kept_and_marked_but_not_installed(base: Base, tmp
     [path] = refused.iterdir()
     assert read_card(path).refused is not None
     assert store.install(path).full_name == "small@v0001"  # on a person's word
+
+
+def test_an_adapter_is_scaled_back_until_it_passes_and_left_alone_where_it_cannot(
+    base: Base, tmp_path: Path, monkeypatch
+):
+    import torch
+
+    def losing(model, measured) -> Perplexity:  # as a quadratic: 2% at full scale
+        share = max(float(p.abs().max()) for n, p in model.named_parameters() if "lora_B" in n)
+        return Perplexity(tokens=256, perplexity=10.0 * (1 + 0.02 * share**2))
+
+    monkeypatch.setattr("dialog.finetune.run.perplexity", losing)
+    model = add_adapter(AutoModelForCausalLM.from_pretrained(base.folder), LoraSettings(rank=2), base="b", revision="r")
+    for name, parameter in trained(model).items():
+        if "lora_B" in name:
+            torch.nn.init.ones_(parameter)
+    before = Perplexity(tokens=256, perplexity=10.0)
+    may = config().retention.model_copy(update={"max_ratio": 1.01, "least_scale": 0.6})
+    scale, found = scaled_back(model, [], before, config().model_copy(update={"retention": may}))
+    assert (scale, round(found.perplexity, 3)) == (0.7, 10.098)
+    strict = may.model_copy(update={"max_ratio": 1.001})
+    scale, found = scaled_back(model, [], before, config().model_copy(update={"retention": strict}))
+    assert (scale, round(found.perplexity, 3)) == (1.0, 10.098)  # as it was given
 
 
 def test_merged_weights_say_what_the_adapter_said(base: Base, tmp_path: Path):
