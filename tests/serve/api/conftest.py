@@ -207,7 +207,7 @@ def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
                 if httpx.get(f"{found.url}/readyz", timeout=5).status_code == 200:
                     return found
             assert process.poll() is None, log.read_text()
-            asyncio.run(asyncio.sleep(0.05))
+            time.sleep(0.05)
         raise AssertionError(log.read_text())
 
     yield start

@@ -45,14 +45,15 @@ async def test_two_api_processes_share_an_engine_and_a_database(
     served: str,  # noqa: F811
     default_model: Path,
 ):
-    postgres.wipe()
+    await asyncio.to_thread(postgres.wipe)
     arguments = (
         "--engine", served, "--model", str(default_model), "--adapter", "none", "--database", postgres.url,
         "--corpus", "none", "--candidates", "2", "--max-tokens", "16", "--deadline-seconds", "600",
         "--max-running", "2",  # so that most turns are still to come when the process is killed
     )  # fmt: skip
     environment = {"GROUNDLING_AGENT": "serve.api.loading:assembled", "VLLM_API_KEY": "test-key"}
-    first, second = command(*arguments, **environment), command(*arguments, **environment)
+    first = await asyncio.to_thread(command, *arguments, **environment)
+    second = await asyncio.to_thread(command, *arguments, **environment)
     assert second.key is None  # the first one made it, and both read it from the database
     second.key = first.key
 
