@@ -49,5 +49,5 @@ def set_up_logs(settings: Settings) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
     logging.getLogger("uvicorn.access").disabled = True  # the envelope writes its own line
-    for noisy in ("alembic", "aiosqlite", "httpx", "httpcore", "uvicorn"):
+    for noisy in ("alembic", "httpx", "httpcore", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,42 @@
+"""The adapters that ship: which agent takes which, and that they fit what they are for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dialog.errors import AdapterError
+from dialog.finetune.adapters import AdapterStore
+from dialog.finetune.config import load_config
+from serve.adapters import DEFAULT_ADAPTER, SHIPPED, find_adapter
+from serve.store import DEFAULT_MODEL, ModelStore
+
+SHIPPED_BYTES = 12 * 2**20
+
+
+def test_the_default_model_takes_its_own_adapter_and_others_none() -> None:
+    path, card = find_adapter(None)
+    assert path is not None
+    assert card is not None
+    assert (card.name, path.is_relative_to(SHIPPED)) == (DEFAULT_ADAPTER, True)
+    assert find_adapter("none") == (None, None)
+    assert find_adapter(None, "Qwen/Qwen3-0.6B") == (None, None)
+    assert find_adapter(None, DEFAULT_MODEL, "http://127.0.0.1:8000") == (None, None)  # the server decides
+    assert find_adapter(DEFAULT_ADAPTER)[1] == card
+    with pytest.raises(AdapterError, match=rf"no adapter 'jugde'. Installed: .*{DEFAULT_ADAPTER}@v0001"):
+        find_adapter("jugde")
+
+
+def test_the_shipped_adapter_is_small_and_says_where_it_comes_from(default_model: Path) -> None:
+    shipped = AdapterStore(SHIPPED).newest(DEFAULT_ADAPTER)
+    assert shipped is not None
+    card = shipped.card
+    assert sum(path.stat().st_size for path in shipped.path.iterdir()) <= SHIPPED_BYTES
+    assert card.base_model == DEFAULT_MODEL
+    assert card.base_revision == ModelStore().pull(DEFAULT_MODEL).revision
+    assert card.refused is None
+    assert card.metrics["retention_ratio"] <= 1.01
+    assert all(use.licence != "unknown" for use in card.data)
+    config, _ = load_config(DEFAULT_ADAPTER)
+    assert card.recipe == config.model_dump(mode="json", exclude={"data"})  # one command makes it again
