@@ -183,9 +183,13 @@ class VllmDecoder:
 
     async def aclose(self) -> None:
         """Stop the engine's process."""
-        if not self._closed:
-            self._closed = True
-            await asyncio.to_thread(self._shut_down)
+        if self._closed:
+            return
+        self._closed = True
+        _stop_listening(self._engine)
+        await asyncio.to_thread(self._shut_down)
+        # vLLM closes its sockets, and leaves the ZeroMQ context that made them. It waits for them, so not on this loop.
+        await asyncio.to_thread(self._engine.engine_core.resources.ctx.destroy, linger=0)
 
     async def _ask(self, ids: Sequence[int], **params: Any) -> Any:
         """The final output of one request; cancelling the task aborts the request."""
@@ -263,6 +267,15 @@ def _start(arguments: Any) -> Any:
         log_stats=False,
         log_requests=False,
     )
+
+
+def _stop_listening(engine: Any) -> None:
+    """End what waits for the engine's core, which would report the core's end as a failure; on the engine's loop."""
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    engine.output_processor.propagate_error(EngineDeadError())  # a request that waits would wait for ever
+    if engine.output_handler is not None:
+        engine.output_handler.cancel()
 
 
 def _shut_down(engine: Any) -> None:

@@ -86,10 +86,11 @@ def build(folder: Path):
     place = node("Slice", places, constant("i0", np.array([0], np.int64)), length, "i0")
     token = node("Gather", constant("tokens", tensors["embeddings.word_embeddings.weight"]), "input_ids")
     x = norm(node("Add", token, place), "embeddings.LayerNorm")
-    absent = node("Sub", constant("one", np.float32([1])), node("Cast", "attention_mask", to=TensorProto.FLOAT))
-    mask = node("Mul", absent, constant("minus", np.float32([-1e9])))
+    seen = node("Cast", "attention_mask", to=TensorProto.FLOAT)
+    absent = node("Sub", constant("one", np.array([1], np.float32)), seen)
+    mask = node("Mul", absent, constant("minus", np.array([-1e9], np.float32)))
     mask = node("Unsqueeze", mask, constant("axes", np.array([1, 2], np.int64)))
-    scale = constant("scale", np.float32([(width // heads) ** -0.5]))
+    scale = constant("scale", np.array([(width // heads) ** -0.5], np.float32))
     for number in range(config["num_hidden_layers"]):
         layer = f"encoder.layer.{number}"
         joined = linear(x, *(f"{layer}.attention.self.{part}" for part in ("query", "key", "value")))
