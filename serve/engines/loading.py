@@ -14,7 +14,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from serve.engines.imports import without
+
+# Imported for losses and a kind of assisted generation that are not used here: a third of a start's import time.
+with without("sklearn", "scipy"):
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from dialog.errors import AdapterError
@@ -97,7 +102,9 @@ def merge_adapter(model: Any, adapter: Path, *, model_name: str, revision: str) 
         )
     with quiet():
         try:
-            merged = PeftModel.from_pretrained(model, str(adapter), local_files_only=True).merge_and_unload()
+            merged = PeftModel.from_pretrained(
+                model, str(adapter), local_files_only=True, low_cpu_mem_usage=True
+            ).merge_and_unload()
         except (RuntimeError, ValueError, KeyError, OSError, TypeError, SafetensorError) as error:
             raise AdapterError(
                 f"adapter {label!r} does not fit {model_name}: {_line(error)} Use the adapter's own base model."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +34,23 @@ def load(folder: Path, **settings) -> TransformersDecoder:
 @pytest.fixture
 def adapter(model_folder: Callable[[str], Path], tmp_path: Path) -> Path:
     return make_adapter(model_folder("qwen2"), tmp_path / "kind")
+
+
+def test_a_start_does_not_import_what_it_does_not_use() -> None:
+    code = (
+        "import sys, serve.engines.loading; assert not {'sklearn', 'scipy', 'peft', 'vllm'} & set(sys.modules);"
+        "import sklearn.metrics, scipy.stats"  # hidden for a moment only
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+async def test_samples_do_not_depend_on_the_number_of_threads(model_folder: Callable[[str], Path]) -> None:
+    drawn = []
+    for threads in (1, 2, 3):
+        decoder = load(model_folder("default"), threads=threads)
+        drawn.append(await decoder.generate([1, 504, 3575, 2770], Sampling(n=3, max_tokens=6, seed=11)))
+        await decoder.aclose()
+    assert drawn[0] == drawn[1] == drawn[2]
 
 
 @pytest.mark.parametrize("model", ["default", "qwen2", "gemma3"])
