@@ -8,6 +8,8 @@ Boundary: scores per item; intervals and tables are in `report`.
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,7 +17,7 @@ from typing import Literal
 from dialog.decoder import Decoder, Sampling
 from dialog.dialect import Dialect
 from dialog.messages import Message
-from dialog.roles import Role
+from dialog.roles import load_role
 from embodied.evaluate.likelihood import answer_logprobs
 from embodied.evaluate.metrics import rouge_l, run_plan, step_overlap
 from embodied.tasks.item import PLAN_FAMILIES, Item
@@ -30,7 +32,9 @@ RULES: dict[str, Rule] = {
 }
 """Families whose answers are several names; all other choices are corrected by the prior."""
 EMPTY_QUESTION = "Question:"
-ROLE = Role(name="embodied", persona="You answer questions about homes and household tasks, briefly.")
+ROLE = load_role("assistant")
+"""The role that finetuning writes its examples in."""
+AT_ONCE = 16
 PLAN_TOKENS = 256
 """Room for about 30 steps; the longest tenth of the recorded plans is cut."""
 
@@ -101,16 +105,27 @@ async def evaluate(
     plan_tokens: int = PLAN_TOKENS,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, FamilyScores]:
-    """Score every item; written plans end after `plan_tokens`. Returns scores by family, in the order of the items."""
-    asker = Asker(decoder, dialect, plan_tokens)
+    """Score every item; written plans end after `plan_tokens`. Returns scores by family, in the order of the items.
+
+    `AT_ONCE` items are asked at the same time, which engines that batch requests use.
+    """
+    asker, gate, done = Asker(decoder, dialect, plan_tokens), asyncio.Semaphore(AT_ONCE), itertools.count(1)
+
+    async def ask(item: Item) -> int | str:
+        async with gate:
+            answer = await (asker.choose(item) if item.choices else asker.write(item))
+            progress(next(done))
+            return answer
+
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(ask(item)) for item in items]
     found: dict[str, FamilyScores] = {}
-    for done, item in enumerate(items, 1):
-        scores = found.setdefault(item.family, FamilyScores(item.family))
-        if item.choices:
-            scores.scores.append(float(await asker.choose(item) == item.answer))
+    for item, answered in zip(items, asked, strict=True):
+        scores, answer = found.setdefault(item.family, FamilyScores(item.family)), answered.result()
+        if isinstance(answer, str):
+            score_plan(scores, item, answer)
         else:
-            score_plan(scores, item, await asker.write(item))
-        progress(done)
+            scores.scores.append(float(answer == item.answer))
     return found
 
 

@@ -2,7 +2,7 @@
 
 Every item is verified by an independent computation before it is kept; an item on which the two disagree is dropped
 and counted, and more than one in a hundred is an error. Training draws from training activities and homes only, and
-the overlap check runs on every call. Boundary: puts families together; scoring a model is in `embodied.evaluate`.
+what evaluation asks too is left out. Boundary: puts families together; scoring a model is in `embodied.evaluate`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from embodied.archive import Recording, default_archive
 from embodied.collect import read_experience, read_settings
 from embodied.errors import TaskError
-from embodied.splits import EVAL_ACTIVITIES, Split, check_no_overlap, home_seeds, seen_recordings, split_recordings
+from embodied.splits import EVAL_ACTIVITIES, Split, home_seeds, seen_recordings, split_recordings, without_overlap
 from embodied.tasks import home_tasks
 from embodied.tasks.item import FAMILIES, PLAN_FAMILIES, TRAINING_FAMILIES, Item
 from embodied.tasks.story_tasks import MAKERS
@@ -108,14 +108,15 @@ def training_records(count: int, *, seed: int = 0, check: bool = True) -> list[d
     """Training examples of the four families, `count` of each, as finetuning reads them: {"context", "response",
     "source"}, where the source names the family.
 
-    Raises TaskError where a prompt is also an evaluation prompt (checked against 100 of each evaluation family).
+    An example whose prompt is also an evaluation prompt is left out: two people's programs for one activity can use the
+    same things. Raises TaskError where a held-out activity is among the answers.
     """
     items = [item for family in TRAINING_FAMILIES for item in build_family(family, "train", count, seed=seed)]
+    if check:
+        items = without_overlap(items, build_items("eval", 100), lambda item: item.prompt)
     held_out = {said for activity in EVAL_ACTIVITIES for said in (activity, home_tasks.said(activity))}
     if any(item.gold in held_out for item in items):
         raise TaskError("a held-out activity is among the training answers. Build with `embodied.splits`.")
-    if check:
-        check_no_overlap(items, build_items("eval", 100), lambda item: item.prompt)
     records = [{"context": i.messages(), "response": i.gold, "source": f"embodied:{i.family}"} for i in items]
     random.Random(seed).shuffle(records)
     return records
