@@ -82,9 +82,13 @@ def read_card(folder: Path) -> AdapterCard:
 
 
 def write_adapter(folder: Path, model: Any, card: AdapterCard) -> None:
-    """Write a peft model's adapter with its card. Raises FinetuneError where the disk refuses."""
+    """Write a peft model's adapter with its card. Raises FinetuneError where the disk refuses.
+
+    The matrices are kept in float16, which rounds each by at most 0.05% and halves the folder.
+    """
+    kept = {name: value.half() for name, value in model.state_dict().items() if "lora_" in name}
     with whole_folder(folder) as part:
-        model.save_pretrained(str(part), save_embedding_layers=False)
+        model.save_pretrained(str(part), state_dict=kept, save_embedding_layers=False)
         (part / CARD).write_text(card.model_dump_json(indent=1))
         (part / "README.md").write_text(card_text(card))
 

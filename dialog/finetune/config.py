@@ -118,8 +118,10 @@ class Config(Settings):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
     model: str = "smollm2-135m-instruct"
     data: str | None = Field(default=None, description="Folder that relative paths start from.")
-    dialect: Literal["tuned", "judged"] = Field(
-        default="tuned", description="What examples are written in: tuned teaches everything, judged only to judge."
+    dialect: Literal["tuned", "judged", "chat"] = Field(
+        default="tuned",
+        description="What examples are written in: tuned teaches everything; judged and chat leave the model its own "
+        "chat format, in which judged teaches replies and to judge, chat replies only.",
     )
     method: Method = "ewc"
     tasks: dict[str, Task] = Field(min_length=1)

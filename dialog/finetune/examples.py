@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from dialog.decoder import Tokenizer
 from dialog.dialect import Dialect, Pair, Step
-from dialog.errors import RecordError
+from dialog.errors import FinetuneError, RecordError
 from dialog.evidence import Evidence, harmless
 from dialog.finetune.records import (
     Attribute,
@@ -120,12 +120,21 @@ class ExampleWriter:
         return Example(ids=(*prompt, *answer), taught=(False,) * len(prompt) + (True,) * len(answer))
 
     def _judged(self, context: Sequence[Message], response: str, ratings: Mapping[Attribute, float]) -> Example:
+        self._check_judges()
         tail = [*self.dialect.answer_ids(response), *self.judge.suffix]
         ids = (*self._prompt(context, tail), *tail)
         targets = tuple(LabelTarget(len(ids) - 1, self.judge.pairs[name], rating) for name, rating in ratings.items())
         return Example(ids=ids, labels=targets)
 
+    def _check_judges(self) -> None:
+        if self.dialect.judges_untuned:
+            raise FinetuneError(
+                f"a judged record cannot be taught in dialect {self.dialect.name!r}, whose judge is not trained. "
+                "Set dialect: judged, or leave the task out."
+            )
+
     def _grounded(self, record: Groundedness) -> Example:
+        self._check_judges()
         question = record.context[-1].content if record.context else NO_CONTEXT
         step = Step(question, evidence_of([Snippet(text=record.knowledge)]))
         return self._read_grounded(record.context, step, record.response, record.grounded)
@@ -146,7 +155,7 @@ class ExampleWriter:
 
     def _research(self, record: ResearchRecord) -> list[Example]:
         if not isinstance(self.dialect, TunedDialect):
-            raise RecordError(
+            raise FinetuneError(
                 f"a research record is taught in the tuned dialect, not in {self.dialect.name!r}. "
                 "Set dialect: tuned, or leave the task out."
             )

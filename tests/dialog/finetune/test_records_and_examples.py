@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dialog.dialect import Step, make_dialect
-from dialog.errors import RecordError
+from dialog.errors import FinetuneError, RecordError
 from dialog.finetune.examples import NO_CONTEXT, ExampleWriter, evidence_of
 from dialog.finetune.records import (
     Discrimination,
@@ -125,8 +125,18 @@ def test_the_judged_dialect_rates_replies_in_the_models_own_chat_format(tokenize
         f"<|im_start|>system\n{load_role('assistant').persona}<|im_end|>\n<|im_start|>user\nWho wrote Emma?<|im_end|>\n"
         "<|im_start|>assistant\nJane Austen.<|im_end|>Judge:"
     )
-    with pytest.raises(RecordError, match="tuned dialect, not in 'judged'"):
+    with pytest.raises(FinetuneError, match="tuned dialect, not in 'judged'"):
         writer.write(parse(SHAPES[ResearchRecord]))
+
+
+def test_the_chat_dialect_teaches_replies_and_no_judge(tokenizer):
+    writer = ExampleWriter(tokenizer, max_tokens=400, dialect=make_dialect(tokenizer, "chat"))
+    [example] = writer.write(parse(SHAPES[Generation]))
+    taught = [token for token, one in zip(example.ids, example.taught, strict=True) if one]
+    assert tokenizer.decode(taught) == parse(SHAPES[Generation]).response + "<|im_end|>"
+    for kind in (Discrimination, Preference, Groundedness):
+        with pytest.raises(FinetuneError, match="'chat', whose judge is not trained"):
+            writer.write(parse(SHAPES[kind]))
 
 
 def test_several_ratings_share_one_position(writer: ExampleWriter):
