@@ -41,12 +41,17 @@ class Settings(BaseSettings):
 
     model: str | None = Field(default=None, description="Model: a folder, a Hugging Face id, or a name of the store.")
     engine: str = Field(default="transformers", description="`transformers`, `vllm`, or the URL of a vLLM service.")
-    adapter: str | None = Field(default=None, description="Adapter by name; `none` for the bare model.")
+    adapter: str | None = Field(
+        default=None,
+        description="Adapter by name, or `none`; None is `judge` for the default model in this process.",
+    )
     corpus: str | None = Field(default=None, description="Corpus that the retrieval tool searches.")
     role: str = Field(default="assistant", description="Role of the agent where a request names none.")
-    candidates: int | None = Field(default=None, ge=1, le=256, description="Candidates a turn; None is the engine's.")
+    candidates: int | None = Field(
+        default=None, ge=1, le=256, description="Candidates a turn; None is 16, and 4 on a CPU in this process."
+    )
     max_tokens: int | None = Field(
-        default=None, ge=1, description="Longest candidate, in tokens; None is the engine's."
+        default=None, ge=1, description="Longest candidate, in tokens; None is 96, and 48 on a CPU in this process."
     )
     agent: str = Field(
         default=ASSEMBLED,
@@ -78,7 +83,9 @@ class Settings(BaseSettings):
 
     page: bool = Field(default=True, description="Serve the web page at /.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
-    log_format: Literal["json", "text"] = Field(default="json", description="Form of the log on standard error.")
+    log_format: Literal["json", "text"] | None = Field(
+        default=None, description="Form of the log on standard error; None is text on a terminal, else json."
+    )
     log_text: bool = Field(default=False, description="Write messages and replies into the log; off keeps them out.")
     traces: bool = Field(default=False, description="Send OpenTelemetry spans (OTEL_EXPORTER_OTLP_ENDPOINT).")
     trace_text: bool = Field(default=False, description="Put messages and replies into the spans.")

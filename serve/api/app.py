@@ -85,6 +85,7 @@ def create_app(
     app.state.service = service
     for room in (chat, responses, moderations, models, turns, conversations, feedback, tools, health):
         app.include_router(room.router)
+    app.include_router(models.native)
     if settings.page:
         app.include_router(page.router)
     add_error_handlers(app)

@@ -44,7 +44,8 @@ class TextFormatter(logging.Formatter):
 def set_up_logs(settings: Settings) -> None:
     """Send all logs of this process to standard error in the form that the settings name."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
+    form = settings.log_format or ("text" if sys.stderr.isatty() else "json")
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())

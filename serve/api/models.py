@@ -12,6 +12,7 @@ from serve.api.schemas import Reply
 from serve.api.service import MODEL, Service, ServiceDep
 
 router = APIRouter(tags=["OpenAI"], responses=ERRORS)
+native = APIRouter(tags=["Native"], responses=ERRORS)
 
 
 class Model(Reply):
@@ -62,7 +63,7 @@ class RoleList(Reply):
     data: list[RoleInfo]
 
 
-@router.get("/v1/roles", tags=["Native"])
+@native.get("/v1/roles")
 async def list_roles(caller: CallerDep, service: ServiceDep) -> Any:
     """The roles that a turn may take, by name."""
     roles = [

@@ -72,8 +72,8 @@ def install(folder: Path, as_json: bool) -> None:
 def merge(name: str, out: Path, model: str | None, as_json: bool) -> None:
     """Write the base model with adapter NAME merged into its weights to the new folder OUT.
 
-    Merged weights run at the base model's own speed on every engine; vLLM on a CPU is about five times slower with
-    an unmerged adapter.
+    The engines in this process merge by themselves; this is for a server. The card's dialect and threshold are not
+    read from OUT: give --dialect as the card says.
     """
     from dialog.finetune.adapters import merge_into
     from serve.store import ModelStore

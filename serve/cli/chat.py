@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from serve.cli import ADAPTER_HELP
 from serve.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ HELP = """[bold]/trace[/]        how the last answer came about
 [bold]/new[/]          forget this conversation
 [bold]/quit[/]         leave (also Ctrl-D); Ctrl-C stops an answer, not the chat"""
 
+CANDIDATES_HELP = "Answers sampled a turn.  [default: 16; 4 on a CPU in this process]"
+TOKENS_HELP = "Longest answer, in tokens.  [default: 96; 48 on a CPU in this process]"
+
 
 def agent_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose an agent, shared by the commands that run one."""
@@ -35,9 +39,9 @@ def agent_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--model", metavar="M", help="A model's name, folder or Hugging Face id; see `groundling models`."
             ),
             click.option("--engine", metavar="E", help="transformers (default), vllm, or the URL of a `vllm serve`."),
-            click.option("--adapter", metavar="A", help="An adapter's name or folder, or none."),
-            click.option("--candidates", type=click.IntRange(1, 256), metavar="N", help="Answers sampled a turn."),
-            click.option("--max-tokens", type=click.IntRange(8, 4096), metavar="N", help="Longest answer, in tokens."),
+            click.option("--adapter", metavar="A", help=ADAPTER_HELP),
+            click.option("--candidates", type=click.IntRange(1, 256), metavar="N", help=CANDIDATES_HELP),
+            click.option("--max-tokens", type=click.IntRange(8, 4096), metavar="N", help=TOKENS_HELP),
             click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="1.0 by default."),
             click.option("--role", metavar="R", help="assistant (default), everest, home-helper, or a role file."),
             click.option("--corpus", metavar="C", help="Retrieval corpus (`groundling index`), or none."),

@@ -80,7 +80,8 @@ def tasks(out: Path, count: int, seed: int, plans: Path | None, as_json: bool) -
     recognition, counting and object path tracking. None is about a held-out activity or home.
 
     \b
-      groundling collect tasks -n 1000 --out data/experience.jsonl
+      groundling collect tasks -n 2600 --out data/experience.jsonl
+      cp SOME_TEXT.txt data/general.txt        (text of the kind that must not be forgotten)
       groundling finetune embodied data=data
     """
     from embodied.tasks import plan_records, training_records

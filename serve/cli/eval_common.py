@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from serve.cli import ADAPTER_HELP
+
 if TYPE_CHECKING:
     from dialog.decoder import Decoder
     from dialog.dialect import Dialect, Read
@@ -29,7 +31,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--data", required=True, type=click.Path(path_type=Path), help="JSONL file."),
             click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N records."),
             click.option("--model", metavar="M", help="A model's name, folder or Hugging Face id."),
-            click.option("--adapter", metavar="A", help="An adapter's name or folder, or none."),
+            click.option("--adapter", metavar="A", help=ADAPTER_HELP),
             click.option("--engine", metavar="E", help="transformers (default), vllm, or a server's URL."),
             click.option("--dialect", type=click.Choice(["chat", "judged", "tuned"]), help="What fits the model."),
             click.option("--device", metavar="D", help="auto (default), cpu, cuda …"),

@@ -45,7 +45,7 @@ def command(
     \b
     Examples:
       groundling eval embodied --limit 20
-      groundling eval embodied --adapter runs/embodied --texts general.txt --plot embodied.svg
+      groundling eval embodied --adapter embodied --texts general.txt --plot embodied.svg
       groundling eval embodied --family counting --family lists --json
     """
     from embodied.evaluate import table

@@ -21,7 +21,7 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
 
     \b
     Example:
-      groundling eval grounded --data begin.jsonl --adapter joint
+      groundling eval grounded --data begin.jsonl --adapter judge
     """
     from dialog.errors import RecordError
     from dialog.finetune.records import GroundedRecord

@@ -22,7 +22,7 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
 
     \b
     Example:
-      groundling eval quality --data replies.jsonl --adapter joint --json
+      groundling eval quality --data replies.jsonl --adapter judge --json
     """
     from safety.errors import MetricError
     from safety.metrics import auroc, bootstrap, spearman

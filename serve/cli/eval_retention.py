@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from serve.cli import ADAPTER_HELP
 from serve.cli.eval_common import show
 
 
@@ -17,7 +18,7 @@ from serve.cli.eval_common import show
 @click.option("--tokens", type=click.IntRange(16), default=65_536, show_default=True, help="Tokens to measure on.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N paragraphs or dialogs.")
 @click.option("--model", metavar="M", help="A model's name, folder or Hugging Face id.")
-@click.option("--adapter", metavar="A", help="An adapter's name or folder, or none.")
+@click.option("--adapter", metavar="A", help=ADAPTER_HELP)
 @click.option("--engine", metavar="E", default="transformers", help="Only transformers reads whole texts.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda …")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -31,7 +32,7 @@ def command(
     \b
     Examples:
       groundling eval retention --data wikitext.txt
-      groundling eval retention --data wikitext.txt --adapter joint --json
+      groundling eval retention --data wikitext.txt --adapter judge --json
     """
     from dialog.finetune.retention import perplexity, read_texts, stretches
     from serve.adapters import find_adapter

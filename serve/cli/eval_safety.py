@@ -31,7 +31,7 @@ def command(
 
     \b
     Examples:
-      groundling eval safety --data diasafety.jsonl --adapter joint
+      groundling eval safety --data diasafety.jsonl --adapter judge
       groundling eval safety --data mine.jsonl --limit 500 --save results --json
     """
     from safety.metrics import safety_figures, two_fold

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def finetune(recipe: str, changes: tuple[str, ...], out: Path | None, as_json: bool) -> None:
-    """Train an adapter by RECIPE, a shipped recipe's name (joint, joint-cpu, embodied) or a YAML file.
+    """Train an adapter by RECIPE, a shipped recipe's name (judge, joint, joint-cpu, embodied) or a YAML file.
 
     KEY=VALUE changes the recipe; dots reach inside. A run that stopped goes on where its last checkpoint is when the
     same command is given again. The adapter is installed as a new version unless it forgot too much of general text.
 
     \b
     Examples:
-      groundling finetune joint-cpu data=../shared/data
+      groundling finetune judge data=DIR
       groundling finetune my.yaml method=lora train.steps=200
-      groundling finetune joint train.precision=bf16
-      torchrun --nproc-per-node 4 -m serve.cli.main finetune joint
+      groundling finetune joint data=DIR train.precision=bf16
+      torchrun --nproc-per-node 4 -m serve.cli.main finetune joint data=DIR
 
     \b
     Compare the three guards against forgetting:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
+from serve.cli import ADAPTER_HELP
+
 T = TypeVar("T")
 
 
@@ -21,7 +23,7 @@ T = TypeVar("T")
 @click.option("--workers", type=int, help="API processes; more than one needs an engine that they share.")
 @click.option("--model", help="Model: a folder, a Hugging Face id, or a name from `groundling models list`.")
 @click.option("--engine", help="transformers, vllm, or the URL of a `vllm serve`.")
-@click.option("--adapter", help="Adapter by name; none for the bare model.")
+@click.option("--adapter", help=ADAPTER_HELP)
 @click.option("--corpus", help="Corpus that the retrieval tool searches.")
 @click.option("--role", help="Role where a request names none.")
 @click.option("--candidates", type=int, help="Candidates a turn.")
@@ -54,8 +56,6 @@ def serve(config: Path | None, as_json: bool, show_settings: bool, **flags: Any)
     """
     from serve.settings import load_settings
 
-    if flags["log_format"] is None and sys.stderr.isatty():
-        flags["log_format"] = "text"
     settings = load_settings(config, **flags)
     if show_settings:
         click.echo(json.dumps(settings.shown(), indent=None if as_json else 2))

@@ -47,7 +47,7 @@ def list_(config: Path | None, as_json: bool) -> None:
 
     \b
     Tools come from three places:
-      built in      calculator, translator, retrieval; search where tools.toml gives it a provider
+      built in      calculator, translator, retrieval, virtualhome; search where tools.toml gives it a provider
       packages      any installed package with the entry point group groundling.tools
       MCP servers   those named in the configuration file
 
