@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from dialog.calibration import calibrate_safety
-from dialog.citations import Cited, sentences
+from dialog.citations import Cited, whole_sentences
 from dialog.decoder import Decoder, Sample, Sampling
 from dialog.dialect import Dialect, choose_dialect
 from dialog.errors import ContextLengthError
@@ -124,15 +124,6 @@ class Agent:
         await self.decoder.aclose()
 
 
-def whole_sentences(sample: Sample) -> str:
-    """A sample's text; one that ran into its length ends at its last whole sentence, where it has one."""
-    text = sample.text.strip()
-    if sample.finish_reason == "stop":
-        return text
-    whole = [part for part in sentences(text) if part.rstrip("\"')]").endswith((".", "!", "?"))]
-    return " ".join(whole) or text
-
-
 class _TurnInProgress:
     """The state of one turn between its stages; each stage adds to the trace and to the timings."""
 
@@ -158,13 +149,20 @@ class _TurnInProgress:
         """The newest whole turns whose prompt fits the model, and that prompt. Raises ContextLengthError."""
         context = self.decoder.info.context_length
         room = context - self.sampling.max_tokens - min(RESEARCH_RESERVE, context // 4)
-        kept = messages
-        while len(ids := self.dialect.base_prompt(kept, self.role)) > room:
-            # A whole turn is a user's message and what answered it; the last message always stays.
-            following = next((i for i, m in enumerate(kept) if i and m.role == "user"), None)
-            if following is None:
-                raise ContextLengthError(len(ids) + context - room, context)
-            kept = kept[following:]
+        # A whole turn is a user's message and what answered it; the last message always stays.
+        starts = [i for i, message in enumerate(messages) if i == 0 or message.role == "user"]
+        fits, fails, tried = 0, len(starts) + 1, 1  # numbers of newest turns
+        kept, ids = messages, []
+        # More and more turns from the end, then by halves: the work is bounded by what the model reads.
+        while fails - fits > 1:
+            newest = messages[starts[-tried] :]
+            if len(read := self.dialect.base_prompt(newest, self.role)) <= room:
+                fits, kept, ids = tried, newest, read
+            elif tried == 1:
+                raise ContextLengthError(len(read) + context - room, context)
+            else:
+                fails = tried
+            tried = min(2 * fits, len(starts)) if fails > len(starts) else (fits + fails) // 2
         if len(kept) < len(messages):
             dropped = len(messages) - len(kept)
             self.notes.append(f"The oldest {dropped} messages were left out: they do not fit the model's context.")
@@ -220,7 +218,7 @@ class _TurnInProgress:
         started = time.perf_counter()
         cited = found.cited
         if cited is None or (not cited.grounded and not found.answered):
-            text = whole_sentences(draft)
+            text = whole_sentences(draft.text, draft.finish_reason)
             if found.seeks_facts and not found.evidence and self.settings.rounds:
                 self.notes.append("No source was found.")
                 text = NO_SOURCE.format(draft=text)

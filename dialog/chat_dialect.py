@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from dialog.decoder import Tokenizer
 from dialog.dialect import Answer, Pair, Query, Read, Step
+from dialog.errors import MessageError
 from dialog.evidence import Evidence
 from dialog.messages import Message
 from dialog.question import seeks_facts, standalone
@@ -98,10 +99,16 @@ class ChatDialect:
 
     def _render(self, messages: Sequence[Message], *, generate: bool = True) -> list[int]:
         """Ids of a conversation; contents are encoded as plain text."""
-        if not self._takes_system and messages[0].role == "system":
-            persona, first, *rest = messages
-            messages = [Message(role=first.role, content=f"{persona.content}\n\n{first.content}"), *rest]
-        text = self._template([(message.role, _placeholder(i)) for i, message in enumerate(messages)], generate)
+        if not self._takes_system:
+            messages = _without_system(messages)
+        try:
+            text = self._template([(message.role, _placeholder(i)) for i, message in enumerate(messages)], generate)
+        except Exception as error:  # jinja raises what the template's author chose
+            roles = ", ".join(message.role for message in messages[:8])
+            raise MessageError(
+                f"the model's chat template refuses messages of the roles {roles}: {str(error)[:200]} Send user and "
+                "assistant messages in turn, beginning with the user's."
+            ) from error
         ids: list[int] = []
         for part in _PLACEHOLDER.split(text):
             if _PLACEHOLDER.fullmatch(part):
@@ -135,6 +142,20 @@ class ChatDialect:
         if self.tokenizer.eos_token_id is None:
             raise ValueError("neither the chat template nor the tokenizer ends an answer. Use another model.")
         return self.tokenizer.eos_token_id
+
+
+def _without_system(messages: Sequence[Message]) -> list[Message]:
+    """What leading system messages say, before the first user message, for templates that take none."""
+    rest = list(messages)
+    lead = []
+    while rest and rest[0].role == "system":
+        lead.append(rest.pop(0).content)
+    if not lead:
+        return rest
+    persona = "\n\n".join(lead)
+    if rest and rest[0].role == "user":
+        return [Message(role="user", content=f"{persona}\n\n{rest[0].content}"), *rest[1:]]
+    return [Message(role="user", content=persona), *rest]
 
 
 def _titled(item: Evidence) -> str:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dialog.decoder import FinishReason
 from dialog.evidence import Evidence
 from dialog.turn import Citation
 
@@ -87,6 +88,15 @@ def sentences(text: str) -> list[str]:
         elif part:
             found.append(part)
     return found
+
+
+def whole_sentences(text: str, finish_reason: FinishReason) -> str:
+    """A sample's text; one that ran into its length ends at its last whole sentence, where it has one."""
+    text = text.strip()
+    if finish_reason == "stop":
+        return text
+    whole = [part for part in sentences(text) if part.rstrip("\"')]").endswith((".", "!", "?"))]
+    return " ".join(whole) or text
 
 
 def support(sentence: str, snippet: str, question: str, title: str = "") -> Support:

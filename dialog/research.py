@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from dialog.citations import Cited, cite, number, quote, support
+from dialog.citations import Cited, cite, number, quote, support, whole_sentences
 from dialog.decoder import Decoder, Sample, Sampling
 from dialog.dialect import Answer, Dialect, Query, Step
 from dialog.evidence import Evidence, collect
@@ -74,10 +74,15 @@ async def research(
             if exact := _exact_result(dialect, found.evidence):
                 found.cited = exact
                 return found
-        found.prompt_ids = dialect.research_prompt(messages, role, draft.token_ids, found.steps)
         # Without evidence the model is only asked for a better query: one short sample.
         asks_again = not found.evidence and not model_leads
         drawn = sampling.model_copy(update={"n": 1, "max_tokens": QUERY_TOKENS}) if asks_again else sampling
+        prompt_ids = _fitting_prompt(
+            dialect, messages, role, draft.token_ids, found.steps, decoder.info.context_length - drawn.max_tokens
+        )
+        if prompt_ids is None:
+            break
+        found.prompt_ids = prompt_ids
         samples = await decoder.generate(found.prompt_ids, drawn)
         found.sampled_tokens += sum(len(sample.token_ids) for sample in samples)
         said = [(sample, dialect.read_step(sample.text)) for sample in samples]
@@ -94,6 +99,25 @@ async def research(
     if found.evidence and not (found.cited and found.cited.grounded):
         found.cited = quote(found.evidence, question)
     return found
+
+
+def _fitting_prompt(
+    dialect: Dialect, messages: Sequence[Message], role: Role, draft: Sequence[int], steps: Sequence[Step], room: int
+) -> list[int] | None:
+    """The research prompt within `room` tokens: first without the history, then with less evidence, the last first.
+
+    None where even the question alone does not fit.
+    """
+    steps = list(steps)
+    while len(ids := dialect.research_prompt(messages, role, draft, steps)) > room:
+        last = next((i for i in reversed(range(len(steps))) if steps[i].evidence), None)
+        if len(messages) > 1:
+            messages = messages[-1:]
+        elif last is not None:
+            steps[last] = steps[last]._replace(evidence=steps[last].evidence[:-1])
+        else:
+            return None
+    return ids
 
 
 def _asker(
@@ -123,7 +147,7 @@ def _exact_result(dialect: Dialect, evidence: Sequence[Evidence]) -> Cited | Non
     A calculator's "135 + 7721 = 7856" gains nothing in a small model's words and may lose a digit.
     """
     exact = [item for item in evidence if not item.open_domain]
-    if not dialect.quotes_exact_results or not exact or sum(len(item.text) for item in exact) > LONGEST_QUOTE:
+    if not dialect.quotes_exact_results or not exact or sum(len(item.lines) for item in exact) > LONGEST_QUOTE:
         return None
     return number([(item.lines, item) for item in exact])
 
@@ -132,10 +156,9 @@ def _best_answer(answers: Sequence[tuple[Sample, Answer]], found: Research, ques
     """The answer that its evidence supports best; every answer goes into the trace."""
     rated: list[tuple[float, Cited, Sample]] = []
     for sample, answer in answers:
-        cited = cite(answer.text, found.evidence, question)
-        share = max(
-            (support(answer.text, item.text, question, item.title).share for item in found.evidence), default=0.0
-        )
+        said = whole_sentences(answer.text, sample.finish_reason)
+        cited = cite(said, found.evidence, question)
+        share = max((support(said, item.text, question, item.title).share for item in found.evidence), default=0.0)
         likelihood = sample.logprob / max(1, len(sample.token_ids))
         rated.append((2.0 * cited.grounded + share + 0.1 * likelihood, cited, sample))
         reason = None if cited.grounded or not found.evidence else "its evidence does not support it"

@@ -66,9 +66,11 @@ async def assemble(options: AgentOptions) -> Assembled:
     role = load_role(options.role)
     card = card_of(options)
     decoder = await open_named_decoder(options)
+    toolset = None
     try:
         # In a thread: a first start builds the corpus, for minutes, and a service must answer its probes meanwhile.
         loaded = await asyncio.to_thread(load_tools, options.tools_config, corpus=options.corpus)
+        toolset = loaded.toolset
         try:
             dialect = choose_dialect(decoder, dialect_of(options))
         except ValueError as error:
@@ -84,6 +86,8 @@ async def assemble(options: AgentOptions) -> Assembled:
         agent = Agent(decoder, loaded.toolset, dialect=dialect, role=role, policy=policy_of(card), settings=settings)
         await agent.prepare()
     except BaseException:
+        if toolset is not None:
+            await toolset.aclose()
         await decoder.aclose()
         raise
     return Assembled(agent, notices)

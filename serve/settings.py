@@ -51,7 +51,10 @@ class Settings(BaseSettings):
         default=None, ge=1, le=256, description="Candidates a turn; None is 16, and 4 on a CPU in this process."
     )
     max_tokens: int | None = Field(
-        default=None, ge=1, description="Longest candidate, in tokens; None is 96, and 48 on a CPU in this process."
+        default=None,
+        ge=8,
+        le=4096,
+        description="Longest candidate, in tokens; None is 96, and 48 on a CPU in this process.",
     )
     agent: str = Field(
         default=ASSEMBLED,

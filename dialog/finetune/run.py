@@ -97,7 +97,7 @@ def run(
     writer = ExampleWriter(tokenizer, max_tokens=settings.max_tokens, dialect=dialect)
     model = load_base(base, accelerator)
     check_window(model, settings.max_tokens)
-    data = filtered(config, data, model, writer, watch)
+    data = filtered(config, data_folder, data, model, writer, watch)
     tasks, weights, skipped = examples_of(config, data, learn, writer)
     if skipped:
         watch.stage(f"{skipped} records longer than train.max_tokens={settings.max_tokens} are left out")
@@ -338,8 +338,13 @@ def install(
     return StoredAdapter(path=path, card=card)
 
 
-def filtered(config: Config, data: list[TaskData], model: Any, writer: ExampleWriter, watch: Watch) -> list[TaskData]:
-    """Generation data without what the discriminators of `config.filter.adapter` score too low (LaMDA, section 5.1)."""
+def filtered(
+    config: Config, folder: Path, data: list[TaskData], model: Any, writer: ExampleWriter, watch: Watch
+) -> list[TaskData]:
+    """Generation data without what the discriminators of `config.filter.adapter` score too low (LaMDA, section 5.1).
+
+    Raises FinetuneError where the adapter cannot be used.
+    """
     if config.filter is None:
         return data
     from peft import PeftModel
@@ -348,7 +353,14 @@ def filtered(config: Config, data: list[TaskData], model: Any, writer: ExampleWr
     from dialog.judge import quality
 
     watch.stage("scoring the generation data with the discriminators")
-    scorer: Any = PeftModel.from_pretrained(model, str(Path(config.filter.adapter).expanduser()))
+    adapter = resolve(folder, config.filter.adapter)
+    if not (adapter / "adapter_config.json").is_file():
+        raise FinetuneError(f"filter.adapter {adapter} holds no adapter. Name an adapter's folder.")
+    try:
+        scorer: Any = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+    except (RuntimeError, ValueError, KeyError, OSError, TypeError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise FinetuneError(f"filter.adapter {adapter} does not fit {config.model}: {text}") from None
     pad = writer.end
     for one in data:
         kept: list[TrainingRecord] = []

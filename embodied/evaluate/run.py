@@ -117,8 +117,11 @@ async def evaluate(
             progress(next(done))
             return answer
 
-    async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(ask(item)) for item in items]
+    try:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(ask(item)) for item in items]
+    except* Exception as failures:
+        raise failures.exceptions[0] from None
     found: dict[str, FamilyScores] = {}
     for item, answered in zip(items, asked, strict=True):
         scores, answer = found.setdefault(item.family, FamilyScores(item.family)), answered.result()

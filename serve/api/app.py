@@ -28,6 +28,7 @@ from serve.api.service import Service, known_roles
 from serve.api.storage import Store, upgrade
 from serve.api.storage.database import Database
 from serve.api.telemetry import Tracer
+from serve.errors import SettingsError
 from serve.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [
-            asyncio.create_task(_prepare(service)),
+            asyncio.create_task(_prepare(service, on_failure)),
             asyncio.create_task(service.slot.load(on_failure)),
             asyncio.create_task(_sweep(service)),
         ]
@@ -123,8 +124,8 @@ def worker_app() -> FastAPI:
     return create_app(settings, on_failure=lambda: os.kill(os.getppid(), signal.SIGTERM))
 
 
-async def _prepare(service: Service) -> None:
-    """Bring the database up to date, as soon as it is there."""
+async def _prepare(service: Service, on_failure: Callable[[], None]) -> None:
+    """Bring the database up to date, as soon as it is there; `on_failure` where that cannot be."""
     while True:
         try:
             await upgrade(service.store.database)
@@ -132,6 +133,11 @@ async def _prepare(service: Service) -> None:
             return
         except ApiError:
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
+        except SettingsError as error:
+            service.slot.failure = error
+            logger.error("the database cannot be used: %s", error)
+            on_failure()
+            return
 
 
 async def _sweep(service: Service) -> None:

@@ -13,10 +13,11 @@ import time
 from collections.abc import Awaitable, Callable
 
 from dialog.agent import Agent
-from dialog.errors import EngineUnavailable
+from dialog.errors import DialogError, EngineUnavailable
 from serve.api.errors import unavailable
 from serve.errors import ServeError, SettingsError
 from serve.settings import Settings
+from toolset.errors import ToolsetError
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,9 @@ class AgentSlot:
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception as error:
                 self.failure = error if isinstance(error, ServeError) else ServeError(f"no agent: {error}")
-                logger.error("the agent cannot be loaded: %s", error, exc_info=not isinstance(error, ServeError))
+                # The rooms' own errors are written for people; of others the place is what helps.
+                ours = isinstance(error, ServeError | DialogError | ToolsetError)
+                logger.error("the agent cannot be loaded: %s", error, exc_info=not ours)
                 on_failure()
                 return
         logger.info("ready", extra={"seconds": round(time.monotonic() - started, 2)})

@@ -19,6 +19,9 @@ from serve.api.live import ClientGone
 from serve.api.metrics import Metrics
 from serve.settings import Settings, is_loopback
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that the metrics tell apart."""
+
 logger = logging.getLogger("serve.api.access")
 
 SECURITY_HEADERS = {
@@ -75,7 +78,8 @@ class Envelope:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             seconds = time.perf_counter() - started
-            self.metrics.requests.labels(route, scope["method"], str(status)).inc()
+            method = scope["method"] if scope["method"] in METHODS else "other"  # a label for each invention would stay
+            self.metrics.requests.labels(route, method, str(status)).inc()
             self.metrics.request_seconds.labels(route).observe(seconds)
             fields = {
                 "request_id": request_id,

@@ -18,7 +18,7 @@ from serve.api.errors import ERRORS, ApiError, as_api_error
 from serve.api.keys import Caller, CallerDep
 from serve.api.live import EventStream, Live, comment, data, while_connected
 from serve.api.release import citation_ranges, deltas
-from serve.api.runner import Ask, Keep, history
+from serve.api.runner import Ask, Keep, history, next_position
 from serve.api.schemas import Finite, InMessage, Text, as_message, unsupported
 from serve.api.service import MODEL, Service, ServiceDep
 
@@ -152,11 +152,12 @@ async def _prepare(
             )
         await service.store.conversation(conversation, caller.owner)
         turns = await service.store.turns_of(conversation, caller.owner)
-        before, position = history(turns), len(turns) + 1
+        before, position = history(turns, service.settings.max_messages - 2), next_position(turns)
     elif body.previous_response_id is not None:
         previous = await _stored_turn(service, body.previous_response_id, caller)
         kept = previous.messages[1:] if previous.messages[0].role == "system" else previous.messages
-        before = [*kept, Message(role="assistant", content=previous.reply)]
+        most = (service.settings.max_messages - 1 - len(given)) // 2 * 2
+        before = [*kept, Message(role="assistant", content=previous.reply)][-most:] if most > 0 else []
     system = [Message(role="system", content=body.instructions)] if body.instructions else []
     ask = Ask(
         messages=[*system, *before, *given],

@@ -174,10 +174,15 @@ def check_messages(messages: Sequence[Message], most: int) -> None:
         raise MessageError(f"there are {len(messages):,} messages, at most {most:,} are taken. Send the last ones.")
 
 
-def history(turns: Sequence[StoredTurn]) -> list[Message]:
-    """A conversation's messages from its turns."""
+def history(turns: Sequence[StoredTurn], most: int) -> list[Message]:
+    """A conversation's messages from its newest turns, at most `most`: a long one goes on without its beginning."""
     messages: list[Message] = []
-    for stored in turns:
+    for stored in turns[max(0, len(turns) - most // 2) :]:
         messages.append(stored.turn.messages[-1])
         messages.append(Message(role="assistant", content=stored.turn.reply))
     return messages
+
+
+def next_position(turns: Sequence[StoredTurn]) -> int:
+    """The place of a conversation's next turn; earlier ones may have been deleted."""
+    return (turns[-1].position or 0) + 1 if turns else 1

@@ -16,7 +16,7 @@ from serve.api.errors import ERRORS, ApiError, as_api_error
 from serve.api.keys import Caller, CallerDep
 from serve.api.live import EventStream, Live, comment, data, while_connected
 from serve.api.release import deltas
-from serve.api.runner import Ask, Keep, history
+from serve.api.runner import Ask, Keep, history, next_position
 from serve.api.schemas import Finite, Reply, Seed, Text
 from serve.api.service import Service, ServiceDep
 from serve.api.storage import StoredTurn
@@ -116,7 +116,8 @@ async def _prepare(
     if body.conversation is not None:
         conversation = await service.store.conversation(body.conversation, caller.owner)
         turns = await service.store.turns_of(body.conversation, caller.owner)
-        before, position, role = history(turns), len(turns) + 1, role or conversation.role
+        most = service.settings.max_messages - 1
+        before, position, role = history(turns, most), next_position(turns), role or conversation.role
     if body.tools is not None:
         known = service.slot.agent().toolset.names
         for name in body.tools:

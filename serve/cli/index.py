@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,16 +48,22 @@ def index(path: Path, name: str, max_mb: float, attribution: str | None, as_json
         problems.append(line)
         click.echo(line, err=True)
 
-    documents, read, failed = read_all(path, int(max_mb * 2**20), report)
+    documents, read, failed = read_all(path, int(max_mb * 2**20), report, problems)
     if not documents:
         wrong = f"{len(problems)} files could not be read" if problems else "there is no file of a readable kind"
         raise CorpusError(f"nothing to index in {path}: {wrong}. Readable: .docx .html .jsonl .md .pdf .txt.")
     corpus = Corpus(folder, embedder(), create=True)
     try:
+        for document in documents:
+            before = corpus.origin(document.id)
+            if before and before != document.origin and Path(before).exists():
+                report(f"{document.origin} takes the place of {before}: both are called {document.id!r}. Index the "
+                       "folder that holds both, or give each its own --name.")  # fmt: skip
         with progress_of_counts(f"indexing {len(documents)} documents") as done:
             changes = corpus.add(documents, lambda n: done(n, len(documents)))
+        changes.deleted = corpus.prune(read, {document.id for document in documents}).deleted
         if path.is_dir():
-            changes.deleted = corpus.forget(path.absolute(), read | failed).deleted
+            changes.deleted += corpus.forget(path.absolute(), read | failed).deleted
         if attribution is not None:
             corpus.set_attribution(attribution)
         info = corpus.info()
@@ -75,8 +82,10 @@ def index(path: Path, name: str, max_mb: float, attribution: str | None, as_json
     )
 
 
-def read_all(path: Path, max_bytes: int, report) -> tuple[list[Document], set[str], set[str]]:
-    """The documents below `path`, and the absolute paths of the files that were read and that could not be."""
+def read_all(
+    path: Path, max_bytes: int, report: Callable[[str], None], problems: list[str]
+) -> tuple[list[Document], set[str], set[str]]:
+    """The documents below `path`, and the absolute paths of the files that were read whole and that were not."""
     from toolset.retrieval import DocumentError
     from toolset.retrieval.documents import READERS, find_files, read_file
 
@@ -88,9 +97,10 @@ def read_all(path: Path, max_bytes: int, report) -> tuple[list[Document], set[st
         if path.is_dir() and file.suffix.lower() not in READERS:
             others += 1
             continue
+        told = len(problems)
         try:
             documents += read_file(file, path if path.is_dir() else path.parent, max_bytes, report)
-            read.add(str(file.absolute()))
+            (read if len(problems) == told else failed).add(str(file.absolute()))
         except DocumentError as error:
             failed.add(str(file.absolute()))
             report(f"left out: {' '.join(str(error).split())}")

@@ -68,7 +68,10 @@ class PrefixStore:
         best: tuple[Prompt | None, int] = (None, 0)
         for prompt in self._prompts():
             shared = common_prefix(prompt.ids, ids)
-            usable = shared if shared == len(prompt.ids) == len(ids) else shared - shared % block
+            if not shared == len(prompt.ids) == len(ids):
+                shared = min(shared, len(ids) - 1)  # logits are kept after a prompt's own last token only
+                shared -= shared % block
+            usable = shared
             if usable > best[1]:
                 best = (prompt, usable)
         if best[0] is not None:

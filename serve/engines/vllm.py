@@ -223,8 +223,11 @@ class VllmDecoder:
 
 async def _all(calls: Any) -> list[Any]:
     """Like gather, but the first failure or a cancellation cancels, and waits for, all the others."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(call) for call in calls]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except* Exception as failures:
+        raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
 
 

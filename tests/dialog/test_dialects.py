@@ -7,6 +7,7 @@ import pytest
 from dialog.chat_dialect import ChatDialect
 from dialog.decoder import Tokenizer
 from dialog.dialect import ATTRIBUTES, Answer, Dialect, Query, Step, choose_dialect
+from dialog.errors import MessageError
 from dialog.evidence import Evidence, harmless
 from dialog.messages import Message
 from dialog.roles import load_role
@@ -139,12 +140,21 @@ def test_a_template_that_refuses_a_system_message_gets_the_persona_in_the_first_
             return getattr(tokenizer, name)
 
         def apply_chat_template(self, conversation: list[dict[str, str]], **more: object) -> object:
-            if conversation[0]["role"] == "system":
+            if any(message["role"] == "system" for message in conversation):
                 raise ValueError("System role not supported")
             return tokenizer.apply_chat_template(conversation, **more)
 
-    said = tokenizer.decode(ChatDialect(Refuses()).base_prompt(CONVERSATION, ROLE))  # type: ignore[arg-type]
+    strict = ChatDialect(Refuses())  # type: ignore[arg-type]
+    said = tokenizer.decode(strict.base_prompt(CONVERSATION, ROLE))
     assert f"{ROLE.persona}\n\nWho wrote Emma?" in said
+    instructed = [Message(role="system", content="Be brief."), *CONVERSATION]
+    assert f"{ROLE.persona}\n\nBe brief.\n\nWho wrote Emma?" in tokenizer.decode(strict.base_prompt(instructed, ROLE))
+    opened = [Message(role="assistant", content="Namaste!"), *CONVERSATION]
+    assert f"user\n{ROLE.persona}<|im_end|>\n<|im_start|>assistant\nNamaste!" in tokenizer.decode(
+        strict.base_prompt(opened, ROLE)
+    )
+    with pytest.raises(MessageError, match="template refuses messages of the roles user, assistant, system: System"):
+        strict.base_prompt([*CONVERSATION[:2], Message(role="system", content="Stop.")], ROLE)
 
 
 def test_an_adapter_chooses_the_tuned_dialect(scripted) -> None:

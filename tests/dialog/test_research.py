@@ -105,6 +105,49 @@ async def test_an_exact_result_is_quoted_without_another_sample(scripted) -> Non
     assert len(decoder.prompts) == 1
 
 
+async def test_a_long_exact_result_is_not_quoted_whole(scripted) -> None:
+    @tool(name="log")
+    def log(query: str) -> str:
+        """Gives a long text."""
+        return "Emma was written by Jane Austen. " + "It says more. " * 500
+
+    turn = await Agent(scripted(says), Toolset([log]), settings=FEW).reply(ask("Who wrote Emma?"))
+    assert turn.reply == "Emma was written by Jane Austen. [1]"
+
+
+async def test_an_answer_that_ran_into_its_length_ends_with_a_whole_sentence(scripted) -> None:
+    class Cut(type(scripted(["x"]))):
+        async def generate(self, prompt_ids, sampling):
+            samples = await super().generate(prompt_ids, sampling)
+            return [sample.model_copy(update={"finish_reason": "length"}) for sample in samples]
+
+    library = Library(emma="Emma is a novel by Jane Austen, published in 1815.")
+    decoder = scripted(lambda p: ["Emma was written by Jane Austen. It was published in"] if "Sources" in p else ["D."])
+    decoder.__class__ = Cut
+    turn = await Agent(decoder, Toolset([library]), settings=FEW).reply(ask("Who wrote Emma?"))
+    assert turn.reply == "Emma was written by Jane Austen. [1]"
+
+
+async def test_evidence_that_does_not_fit_is_left_out_of_the_prompt(scripted, tuned: TunedDialect) -> None:
+    def model(prompt: str) -> Sequence[str]:
+        if "Evidence:" in prompt:
+            return ["User, Emma was written by Jane Austen."]
+        return ["TS, emma"] if prompt.endswith("Research:") else [" A draft."]
+
+    class Long(Library):
+        def run(self, query: str) -> ToolOutput:
+            return [Result(text=f"Emma was written by Jane Austen. {'数' * 800}")] * 3
+
+    decoder = scripted(model, context_length=1024)
+    history = [Message(role=role, content="word " * 60) for _ in range(2) for role in ("user", "assistant")]
+    turn = await Agent(decoder, Toolset([Long()]), dialect=tuned, settings=FEW).reply(
+        [*history, *ask("Who wrote Emma?")]
+    )
+    longest = max(len(decoder.tokenizer.encode(prompt, add_special_tokens=False)) for prompt in decoder.prompts)
+    assert longest <= 1024
+    assert turn.finish_reason == "stop"
+
+
 async def test_the_chat_model_may_search_again_at_most_four_times(scripted) -> None:
     asked = iter(range(100))
     decoder = scripted(lambda prompt: [f"SEARCH: try {next(asked)}"] if "found nothing" in prompt else ["Draft."])
@@ -202,6 +245,7 @@ async def test_the_oldest_whole_turns_are_trimmed_and_the_turn_says_so(scripted)
     assert "left out" in turn.notes[0]
     assert "Still there?" in decoder.prompts[0]
     assert "0 word" not in decoder.prompts[0]
+    assert len(decoder.tokenizer.encode(decoder.prompts[0])) + 70 > 1024 - 256 - 16, "as many turns as fit are kept"
     first = decoder.prompts[0].split("<|im_start|>")[2]
     assert first.startswith("user"), "what is kept begins with a user's message"
     assert turn.messages[:1] == history[:1], "the trace keeps what was asked"

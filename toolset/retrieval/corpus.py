@@ -125,6 +125,18 @@ class Corpus:
             gone = [i for i, origin in self.store.origins() if origin.startswith(prefix) and origin not in present]
             return Changes(deleted=self.store.delete(gone) if gone else 0)
 
+    def prune(self, files: Collection[str], kept: Collection[str]) -> Changes:
+        """Delete the documents of `files` (absolute paths, read whole) whose id is not among the `kept` ones."""
+        with self.lock, self.store.writing():
+            gone = [i for i, origin in self.store.origins() if origin in files and i not in kept]
+            return Changes(deleted=self.store.delete(gone) if gone else 0)
+
+    def origin(self, id_: str) -> str | None:
+        """The file that document `id_` came from; None where there is none."""
+        with self.lock:
+            document = self.store.document(id_)
+            return document.origin if document else None
+
     def set_attribution(self, text: str) -> None:
         """Record who made the texts and under what licence."""
         with self.lock, self.store.writing():

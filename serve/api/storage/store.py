@@ -9,6 +9,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Delete, Insert, Select, Update, delete, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
@@ -19,6 +20,7 @@ from serve.api.errors import ApiError, not_found
 from serve.api.storage import tables as t
 from serve.api.storage.database import Database
 from serve.api.storage.records import ApiKey, Conversation, Feedback, StoredTurn
+from serve.errors import SettingsError
 
 PAGE = 100
 """Rows read at a time where all are wanted."""
@@ -277,7 +279,10 @@ def _key(row: Row[Any]) -> ApiKey:
 
 
 async def upgrade(database: Database) -> None:
-    """Bring the tables up to date; safe to run from several processes at once. Raises ApiError 503."""
+    """Bring the tables up to date; safe to run from several processes at once.
+
+    Raises ApiError 503, and SettingsError for a database of a newer release.
+    """
 
     def run(connection: Connection) -> None:
         if not database.is_sqlite:  # SQLite's write lock is held already
@@ -285,7 +290,13 @@ async def upgrade(database: Database) -> None:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise SettingsError(
+                f"the database's tables are not of this release: {error}. Use the release that made them, or another "
+                "database."
+            ) from error
 
     await database.write(run)
 

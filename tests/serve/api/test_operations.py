@@ -211,6 +211,15 @@ async def test_metrics_tell_of_turns_filter_tools_queue_and_tokens_to_an_admin(s
     assert 'groundling_requests_total{method="POST",route="/v1/turns",status="200"} 3.0' in text
 
 
+async def test_invented_methods_make_no_series_of_their_own(service: Running):
+    async with service.client() as client:
+        for i in range(3):
+            assert (await client.request(f"MADE{i}", "/v1/turns")).status_code == 405
+        text = (await client.get("/metrics")).text
+    assert "MADE" not in text
+    assert 'method="other"' in text
+
+
 async def test_logs_are_json_and_hold_no_text(service: Running, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.DEBUG):
         async with service.client() as client:

@@ -13,11 +13,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from dialog.finetune.records import Discrimination, Generation, Groundedness, Preference
+from serve.api.app import _prepare, build_service
 from serve.api.storage import Store
 from serve.api.storage.tables import metadata
-from serve.settings import Settings
+from serve.api.telemetry import Tracer
+from serve.errors import SettingsError
+from serve.settings import Settings, load_settings
 
-from .conftest import Running, eventually, ready, running
+from .conftest import SCRIPTED, Running, eventually, ready, running
 from .postgres import Postgres
 
 
@@ -56,6 +59,56 @@ async def test_a_conversation_goes_on_and_can_be_read_exported_and_deleted(store
         assert (await client.delete(f"/v1/conversations/{made['id']}")).status_code == 204
         assert (await client.get(f"/v1/conversations/{made['id']}")).status_code == 404
         assert (await client.get(f"/v1/turns/{turn.json()['id']}")).status_code == 404
+
+
+async def test_a_conversation_goes_on_after_a_turn_of_it_was_deleted(stored: Running):
+    async with stored.client() as client:
+        made = (await client.post("/v1/conversations", json={})).json()
+        turns = []
+        for message in ("say first", "say second", "say third"):
+            turns.append((await client.post("/v1/turns", json={"message": message, "conversation": made["id"]})).json())
+        for gone in (turns[1], turns[0]):
+            await client.delete(f"/v1/turns/{gone['id']}")
+            again = await client.post("/v1/turns", json={"message": "say more", "conversation": made["id"]})
+            assert again.status_code == 200, again.text
+        response = await client.post(
+            "/v1/responses", json={"input": "say last", "conversation": made["id"], "model": "groundling"}
+        )
+        assert response.status_code == 200, response.text
+    assert [m["content"] for m in again.json()["messages"]] == ["say third", "third", "say more", "more", "say more"]
+
+
+async def test_a_conversation_goes_on_past_the_most_messages_without_its_beginning(
+    settings_for: Callable[..., Settings],
+):
+    async with running(settings_for(max_messages=6)) as service, service.client() as client:
+        made = (await client.post("/v1/conversations", json={})).json()
+        for i in range(5):
+            turn = await client.post("/v1/turns", json={"message": f"say {i}", "conversation": made["id"]})
+            assert turn.status_code == 200, turn.text
+        previous = (await client.post("/v1/responses", json={"input": "say 0", "model": "groundling"})).json()["id"]
+        for i in range(5):
+            body = {"input": f"say {i}", "model": "groundling", "previous_response_id": previous}
+            answer = await client.post("/v1/responses", json=body)
+            assert answer.status_code == 200, answer.text
+            previous = answer.json()["id"]
+    assert [m["content"] for m in turn.json()["messages"]] == ["say 2", "2", "say 3", "3", "say 4"]
+
+
+async def test_a_database_of_a_newer_release_is_said_to_be_one(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'newer.db'}"
+    store = await Store.open(url)
+    await store.database.write(
+        lambda connection: connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    )
+    await store.aclose()
+    with pytest.raises(SettingsError, match=r"not of this release: .*9999.* Use the release that made them"):
+        await Store.open(url)
+    failed = asyncio.Event()
+    service = build_service(load_settings(agent=SCRIPTED, database=url), Tracer(load_settings()))
+    await _prepare(service, failed.set)
+    assert failed.is_set()
+    await service.store.aclose()
 
 
 async def test_conversations_are_listed_newest_first_in_pages(stored: Running):

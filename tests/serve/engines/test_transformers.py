@@ -106,6 +106,20 @@ async def test_a_seed_repeats_exactly_whatever_ran_before(model_folder: Callable
     await used.aclose()
 
 
+async def test_the_beginning_of_a_cached_prompt_is_a_prompt_of_its_own(
+    model_folder: Callable[[str], Path],
+) -> None:
+    long = [5 + place % 300 for place in range(2 * BLOCK + 40)]
+    sampling = Sampling(n=2, max_tokens=6, seed=8)
+    fresh, used = load(model_folder("qwen2")), load(model_folder("qwen2"))
+    await used.generate(long, sampling)
+    for end in (BLOCK, 2 * BLOCK):  # a whole number of blocks
+        assert await fresh.generate(long[:end], sampling) == await used.generate(long[:end], sampling)
+        assert (await fresh.score([long[:end]], [1, 2]) == await used.score([long[:end]], [1, 2])).all()
+    await fresh.aclose()
+    await used.aclose()
+
+
 async def test_a_row_does_not_depend_on_how_many_run(model_folder: Callable[[str], Path]) -> None:
     decoder = load(model_folder("qwen2"))
     few = await decoder.generate([5, 6, 7], Sampling(n=2, max_tokens=10, seed=4))

@@ -67,6 +67,27 @@ def test_what_cannot_be_read_is_named_and_what_was_indexed_of_it_stays(home, not
     assert "garden.txt: is binary" in summary["problems"][0]
 
 
+def test_records_that_are_gone_from_a_file_are_deleted(home, tmp_path):
+    file = tmp_path / "records.jsonl"
+    lines = [json.dumps({"text": f"The {thing} stands in the hall."}) for thing in ("clock", "lamp", "piano")]
+    file.write_text("\n".join(lines))
+    assert json.loads(run(str(file), "--name", "hall").stdout)["documents"] == 3
+    file.write_text("\n".join([*lines[:2], "{broken"]))
+    assert json.loads(run(str(file), "--name", "hall").stdout)["deleted"] == 0, "what is broken is kept"
+    file.write_text("\n".join(lines[:2]))
+    summary = json.loads(run(str(file), "--name", "hall").stdout)
+    assert (summary["documents"], summary["deleted"]) == (2, 1)
+
+
+def test_a_file_that_takes_the_place_of_another_is_named(home, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "readme.md").write_text(f"# {folder}\nThe folder {folder} is about boats.")
+    assert not json.loads(run(str(tmp_path / "a"), "--name", "both").stdout)["problems"]
+    problems = json.loads(run(str(tmp_path / "b"), "--name", "both").stdout)["problems"]
+    assert "both are called 'readme.md'" in problems[0]
+
+
 @pytest.mark.parametrize("name", ["default", "../up", ""])
 def test_a_name_that_cannot_be_is_refused(home, notes, name):
     result = run(str(notes), "--name", name)
