@@ -149,7 +149,7 @@ def run(
             base_revision=base.revision,
             dialect=config.dialect,
             method=config.method,
-            recipe=config.model_dump(mode="json", exclude={"data"}),
+            recipe=without_folders(config.model_dump(mode="json", exclude={"data"})),
             data=[
                 DataUse(
                     task=one.task,
@@ -195,6 +195,19 @@ def run(
     if result is None:  # another process than the first
         raise SystemExit(0)
     return result
+
+
+def without_folders(value: Any) -> Any:
+    """A configuration with absolute paths cut to their names: a card travels, a machine's folders do not."""
+    match value:
+        case dict():
+            return {key: without_folders(inner) for key, inner in value.items()}
+        case list():
+            return [without_folders(inner) for inner in value]
+        case str() if Path(value).is_absolute():
+            return Path(value).name
+        case _:
+            return value
 
 
 SCALE_STEP = 0.05

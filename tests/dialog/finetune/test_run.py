@@ -90,11 +90,14 @@ def test_a_run_ends_in_an_adapter_with_a_card_and_goes_on_where_it_stopped(base:
 
 def test_the_card_names_the_dialect_that_was_trained(base: Base, tmp_path: Path, default_model: Path):
     shutil.copy(default_model / "chat_template.jinja", base.folder)
+    data = files(tmp_path / "data")
+    retention = {"texts": [str(data / "general.txt")], "tokens": 256, "max_ratio": 2.0}
     made = run(
-        config(method="lora", dialect="judged"), files(tmp_path / "data"), base,
+        config(method="lora", dialect="judged", retention=retention), data, base,
         runs=tmp_path / "run", store=AdapterStore(tmp_path / "adapters"),
     )  # fmt: skip
     assert read_card(made.path).dialect == "judged"
+    assert read_card(made.path).recipe["retention"]["texts"] == ["general.txt"], "a card names no folder of a machine"
     (base.folder / "chat_template.jinja").unlink()
     with pytest.raises(FinetuneError, match=r"'judged' does not fit small: .* has no chat template"):
         run(
