@@ -9,7 +9,7 @@ from .soak import Soak
 
 @pytest.mark.slow
 async def test_every_turn_that_was_given_is_stored_once_whatever_dies():
-    found = await Soak(turns=300, workers=3, clients=12, kill_every=2.5).run()
+    found = await Soak(turns=300, workers=3, clients=12, kill_every=0.5).run()
     assert found["acknowledged"] == 300
     assert found["lost"] == found["doubled"] == found["half_written"] == 0
     assert found["stored"] == 300

