@@ -101,7 +101,7 @@ class Embedder:
             if not graph.is_file():
                 onnx_bert.quantised(self.folder, graph)
             session = onnxruntime.InferenceSession(graph.read_bytes(), options, providers=["CPUExecutionProvider"])
-        return lambda ids, mask: session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+        return lambda ids, mask: np.asarray(session.run(None, {"input_ids": ids, "attention_mask": mask})[0])
 
     def float_encoder(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         """Any other encoder, in float32 through transformers."""

@@ -90,7 +90,7 @@ class LiveSearch(Tool):
         method = "GET" if request.body is None else "POST"
         try:
             with self.pool.stream(
-                method, request.url, headers=headers, content=request.body, extensions={"timeout": limits}
+                method, request.url, headers=list(headers.items()), content=request.body, extensions={"timeout": limits}
             ) as response:
                 if response.status != 200:
                     raise SearchError(refusal(host, response.status))
