@@ -35,6 +35,7 @@ EMPTY_QUESTION = "Question:"
 ROLE = load_role("assistant")
 """The role that finetuning writes its examples in."""
 AT_ONCE = 16
+"""Items in flight."""
 PLAN_TOKENS = 256
 """Room for about 30 steps; the longest tenth of the recorded plans is cut."""
 

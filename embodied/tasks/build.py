@@ -104,7 +104,7 @@ def build_items(
     return [item for family in families for item in build_family(family, split, count, seed=seed)]
 
 
-def training_records(count: int, *, seed: int = 0, check: bool = True) -> list[dict[str, Any]]:
+def training_records(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
     """Training examples of the four families, `count` of each, as finetuning reads them: {"context", "response",
     "source"}, where the source names the family.
 
@@ -112,8 +112,7 @@ def training_records(count: int, *, seed: int = 0, check: bool = True) -> list[d
     same things. Raises TaskError where a held-out activity is among the answers.
     """
     items = [item for family in TRAINING_FAMILIES for item in build_family(family, "train", count, seed=seed)]
-    if check:
-        items = without_overlap(items, build_items("eval", 100), lambda item: item.prompt)
+    items = without_overlap(items, build_items("eval", 100), lambda item: item.prompt)
     held_out = {said for activity in EVAL_ACTIVITIES for said in (activity, home_tasks.said(activity))}
     if any(item.gold in held_out for item in items):
         raise TaskError("a held-out activity is among the training answers. Build with `embodied.splits`.")
