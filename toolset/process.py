@@ -31,6 +31,8 @@ from toolset.toolset import Toolset
 
 START_SECONDS = 60.0
 """Longest import of a plugin; some load a model."""
+REAP_SECONDS = 1.0
+"""Longest wait for the exit code of a child whose output has ended."""
 MAX_LINE = 64 * 2**20
 """Longest line of the exchange, in bytes; a tool's output budget keeps answers far below."""
 _ENDLESS = 10.0**6
@@ -165,6 +167,8 @@ class PluginProcess:
                 waiting = self._waiting.get(reply["number"])
                 if waiting is not None and not waiting.done():
                     waiting.set_result(reply)
+        with contextlib.suppress(TimeoutError):  # a kill would reap it, and take its exit code from the event loop's own wait
+            await asyncio.wait_for(child.wait(), REAP_SECONDS)
         await self._end(child)
 
     def _send(self, message: dict[str, Any]) -> None:
