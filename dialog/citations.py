@@ -11,12 +11,14 @@ Terms: groundedness and citation accuracy, LaMDA (arXiv 2201.08239) section 4.3.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from dialog.decoder import FinishReason
 from dialog.evidence import Evidence
 from dialog.turn import Citation
+from toolset.retrieval.superlative import claims, wanted
+from toolset.retrieval.text import terms
 
 LEAST_SUPPORT = 0.7
 """Least share of a sentence's content words that its snippet must hold; at 0.6 embellishments pass (docs/log.md)."""
@@ -123,11 +125,25 @@ def _about(snippet: str, title: str, question: str) -> Iterator[set[str]]:
     """The stems of each sentence of the snippet that is about the question; its title is understood in all of them."""
     superlatives = {match.group().lower() for match in _SUPERLATIVE.finditer(question)}
     asked = _stems(question) - {_stem(word) for word in superlatives}
-    titled = _stems(title)
+    titled, ranks_alike = _stems(title), _ranking(question, title, snippet)
     for sentence in sentences(snippet):
         stems = _stems(sentence) | titled
-        if len(asked & stems) >= LEAST_OF_QUESTION * len(asked) and _ranks_alike(sentence, question):
+        if len(asked & stems) >= LEAST_OF_QUESTION * len(asked) and ranks_alike(sentence):
             yield stems
+
+
+def _ranking(question: str, title: str, snippet: str) -> Callable[[str], bool]:
+    """Whether a sentence of the snippet ranks what the question ranks; see `_ranks_alike`.
+
+    A superlative that is read as a claim ("the largest planet") must be claimed; first, last and the like must stand
+    by the same kind of word.
+    """
+    asked = wanted(question)
+    if asked is None:
+        return lambda sentence: _ranks_alike(sentence, question)
+    titled = terms(title)
+    about = [*titled, *terms(next(iter(sentences(snippet)), ""))]
+    return lambda sentence: max(claims(sentence, asked, title=titled, about=about), default=0) > 0
 
 
 def _ranks_alike(sentence: str, question: str) -> bool:
@@ -202,7 +218,7 @@ def number(pairs: Sequence[tuple[str, Evidence]]) -> Cited:
 
 
 def quote(evidence: Sequence[Evidence], question: str) -> Cited | None:
-    """The sentence of the evidence that shares most with the question, quoted and cited; None without evidence.
+    """The sentence of the evidence that shares most with the question, quoted and cited; None without one that answers.
 
     What the agent falls back on where no sampled answer is supported: a quotation is always grounded.
     """
@@ -211,17 +227,19 @@ def quote(evidence: Sequence[Evidence], question: str) -> Cited | None:
     kind = next((pattern for asks, pattern in _EXPECTED if asks.search(question)), None)
     best: tuple[tuple[bool, float], str, Evidence] | None = None
     for rank, item in enumerate(evidence):
-        title = _stems(item.title)
+        title, ranks_alike = _stems(item.title), _ranking(question, item.title, item.text)
         for position, sentence in enumerate(sentences(item.text)):
             stems = _stems(sentence)
             # A summary's first sentence says what its subject is, and its title is understood in all of them; what
             # the title adds to the question ("Post-War economy") leads away from it.
             score = len(asked & (stems | title)) - 0.25 * len(title - asked) - 0.35 * rank - 0.1 * min(position, 5)
             score += EXPECTED_KIND * bool(kind and kind.search(_without(sentence, question)))
-            fit = (_ranks_alike(sentence, question), score)
+            fit = (ranks_alike(sentence), score)
             if stems and (best is None or fit > best[0]):
                 best = (fit, sentence, item)
-    return number([(best[1], best[2])]) if best else None
+    if best is None or (wanted(question) is not None and not best[0][0]):
+        return None  # the largest of something else is no answer
+    return number([(best[1], best[2])])
 
 
 def _without(sentence: str, question: str) -> str:

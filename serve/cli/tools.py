@@ -117,9 +117,11 @@ def run(name: str, query: str, corpus: str, config: Path | None, as_json: bool) 
     with loaded.toolset as toolset:
         if name not in toolset.names:
             _report_problems(loaded)
+        asked = next((tool for tool in toolset.tools if tool.name == name), None)
+        if load := getattr(asked, "load", None):
+            load()  # reading a corpus is no part of the answer's time
         call = toolset.run(query, only=[name]).calls[0]
-        asked = next(tool for tool in toolset.tools if tool.name == name)
-        why = "" if call.results or call.error or as_json else _said_by(asked, "explain", query)
+        why = "" if call.results or call.error or as_json or asked is None else _said_by(asked, "explain", query)
     if as_json:
         click.echo(call.model_dump_json())
     else:

@@ -12,10 +12,14 @@ from toolset.retrieval.abstain import confidence, features, supported
 from toolset.retrieval.corpus import Corpus, Found
 from toolset.retrieval.embedder import Embedder
 from toolset.retrieval.question import seeks_facts
+from toolset.retrieval.superlative import claim, wanted
 from toolset.tool import Result, Source, Tool
 
 MAX_QUERY = 1000
 """Characters of a query that are read: more is a document, not a question."""
+
+SUPERLATIVE_POOL = 24
+"""Passages among which the one is sought that says "the largest" of what is asked for: others say it of much else."""
 
 
 class Retrieval(Tool):
@@ -49,9 +53,12 @@ class Retrieval(Tool):
         if not query:
             return []
         self.load()
-        return [
-            result(found) for found in supported(query, self.corpus.search(query, self.k), self.corpus.index().lexicon)
-        ]
+        asked = wanted(query)
+        pool = self.k if asked is None else max(self.k, SUPERLATIVE_POOL)
+        found = supported(query, self.corpus.search(query, pool), self.corpus.index().lexicon)
+        if asked is not None:
+            found.sort(key=lambda one: -claim(one.document.title, one.text, asked))
+        return [result(one) for one in found[: self.k]]
 
     def status(self) -> str:
         """What the corpus holds and who made it, for people."""
