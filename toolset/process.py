@@ -167,7 +167,8 @@ class PluginProcess:
                 waiting = self._waiting.get(reply["number"])
                 if waiting is not None and not waiting.done():
                     waiting.set_result(reply)
-        with contextlib.suppress(TimeoutError):  # a kill would reap it, and take its exit code from the event loop's own wait
+        # A kill would reap the child first, and take its exit code from the event loop's own wait.
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(child.wait(), REAP_SECONDS)
         await self._end(child)
 

@@ -10,10 +10,10 @@ from toolset.retrieval.superlative import claim, wanted
 @pytest.mark.parametrize(
     ("question", "title", "text", "rating"),
     [
-        ("What is the biggest planet?", "Jupiter", "Jupiter is the fifth planet and the largest in the Solar System.", 2),
+        ("What is the biggest planet?", "Jupiter", "Jupiter is a planet, the largest in the Solar System.", 2),
         ("What is the biggest planet?", "Pluto", "Pluto is the largest dwarf planet in the Solar System.", 0),
         ("What is the biggest planet?", "Neptune", "Neptune is the fourth-largest planet.", -1),
-        ("What is the biggest planet?", "Eris", "Eris, a dwarf planet, is the largest-known object not yet visited.", 0),
+        ("What is the biggest planet?", "Eris", "Eris, a dwarf planet, is the largest-known object unvisited.", 0),
         ("Which planet is the largest?", "Jupiter", "It is the largest planet.", 2),
         ("What is the second largest planet?", "Saturn", "Saturn is the second-largest planet.", 2),
         ("What is the second largest planet?", "Jupiter", "Jupiter is the largest planet.", -1),
@@ -25,7 +25,7 @@ from toolset.retrieval.superlative import claim, wanted
         ("Which country has the largest population?", "India", "It is the most populous country on Earth.", 2),
         ("What is the biggest city in Japan?", "Tokyo", "Tokyo is the capital and most populous city of Japan.", 2),
         ("What is the biggest city in Japan?", "Nagoya", "Its seaport is the largest in Japan.", 0),
-        ("What is the biggest city in Japan?", "Sendai", "Sendai is the largest city in the Tohoku region of Japan.", -1),
+        ("What is the biggest city in Japan?", "Sendai", "Sendai is the largest city in Tohoku, Japan.", -1),
         ("What is the largest city in Australia?", "Tasmania", "The state's capital and largest city is Hobart.", 0),
         ("What is the largest moon of Saturn?", "Titan (moon)", "Titan is Saturn's largest moon.", 2),
         ("What is the highest mountain?", "Karakoram", "It has some of the Earth's highest mountains.", -1),
@@ -47,7 +47,7 @@ def test_a_claim_is_rated_by_rank_kind_and_scope(question: str, title: str, text
 
 @pytest.mark.parametrize(
     "question",
-    ["Who was the first president?", "When did it rain?", "What is the largest city the Rhine runs through?", "biggest", ""],
+    ["Who was the first president?", "When did it rain?", "the largest city the Rhine runs through?", "biggest", ""],
 )  # fmt: skip
 def test_what_is_no_superlative_or_not_read_whole_is_left_alone(question: str):
     assert wanted(question) is None
