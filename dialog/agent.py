@@ -11,6 +11,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -142,20 +143,24 @@ class _TurnInProgress:
         self.found = Research()
         self.notes: list[str] = []
         self.draft: str | None = None
+        lead = [*takewhile(lambda message: message.role == "system", messages)]
         opening = [Message(role="assistant", content=line) for line in role.opening]
-        self.messages, self.prompt_ids = self._fit([*opening, *messages])
+        self.messages, self.prompt_ids = self._fit(lead, [*opening, *messages[len(lead) :]])
 
-    def _fit(self, messages: list[Message]) -> tuple[list[Message], list[int]]:
-        """The newest whole turns whose prompt fits the model, and that prompt. Raises ContextLengthError."""
+    def _fit(self, lead: list[Message], messages: list[Message]) -> tuple[list[Message], list[int]]:
+        """`lead`, the caller's instructions, with the newest whole turns whose prompt fits the model, and that prompt.
+
+        Raises ContextLengthError.
+        """
         context = self.decoder.info.context_length
         room = context - self.sampling.max_tokens - min(RESEARCH_RESERVE, context // 4)
         # A whole turn is a user's message and what answered it; the last message always stays.
         starts = [i for i, message in enumerate(messages) if i == 0 or message.role == "user"]
         fits, fails, tried = 0, len(starts) + 1, 1  # numbers of newest turns
-        kept, ids = messages, []
+        kept, ids = [*lead, *messages], []
         # More and more turns from the end, then by halves: the work is bounded by what the model reads.
         while fails - fits > 1:
-            newest = messages[starts[-tried] :]
+            newest = [*lead, *messages[starts[-tried] :]]
             if len(read := self.dialect.base_prompt(newest, self.role)) <= room:
                 fits, kept, ids = tried, newest, read
             elif tried == 1:
@@ -163,8 +168,7 @@ class _TurnInProgress:
             else:
                 fails = tried
             tried = min(2 * fits, len(starts)) if fails > len(starts) else (fits + fails) // 2
-        if len(kept) < len(messages):
-            dropped = len(messages) - len(kept)
+        if dropped := len(lead) + len(messages) - len(kept):
             self.notes.append(f"The oldest {dropped} messages were left out: they do not fit the model's context.")
         return kept, ids
 
@@ -219,8 +223,8 @@ class _TurnInProgress:
         cited = found.cited
         if cited is None or (not cited.grounded and not found.answered):
             text = whole_sentences(draft.text, draft.finish_reason)
-            if found.seeks_facts and not found.evidence and self.settings.rounds:
-                self.notes.append("No source was found.")
+            if found.seeks_facts and self.settings.rounds:
+                self.notes.append("No source was found." if not found.evidence else "No source that was found answers.")
                 text = NO_SOURCE.format(draft=text)
             return Cited(text, [], False), draft.finish_reason
         answer = self.dialect.answer_ids(cited.text)

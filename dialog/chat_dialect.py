@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 from dialog.decoder import Tokenizer
 from dialog.dialect import Answer, Pair, Query, Read, Step
@@ -67,7 +68,10 @@ class ChatDialect:
         self.research_stop_token_ids = (*self.stop_token_ids, *sorted(breaks - set(self.stop_token_ids)))
 
     def base_prompt(self, messages: Sequence[Message], role: Role) -> list[int]:
-        return self._render([Message(role="system", content=role.persona), *messages])
+        # One system message: some templates refuse a second one.
+        lead = list(takewhile(lambda message: message.role == "system", messages))
+        persona = "\n\n".join([role.persona, *(message.content for message in lead)])
+        return self._render([Message(role="system", content=persona), *messages[len(lead) :]])
 
     def answer_ids(self, text: str) -> list[int]:
         return encode_plain(self.tokenizer, text)

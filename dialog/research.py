@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from dialog.citations import Cited, cite, number, quote, support, whole_sentences
 from dialog.decoder import Decoder, Sample, Sampling
@@ -106,13 +107,16 @@ def _fitting_prompt(
 ) -> list[int] | None:
     """The research prompt within `room` tokens: first without the history, then with less evidence, the last first.
 
+    The caller's instructions at the start of the history stay.
+
     None where even the question alone does not fit.
     """
     steps = list(steps)
     while len(ids := dialect.research_prompt(messages, role, draft, steps)) > room:
         last = next((i for i in reversed(range(len(steps))) if steps[i].evidence), None)
-        if len(messages) > 1:
-            messages = messages[-1:]
+        lead = list(takewhile(lambda message: message.role == "system", messages[:-1]))
+        if len(messages) > len(lead) + 1:
+            messages = [*lead, messages[-1]]
         elif last is not None:
             steps[last] = steps[last]._replace(evidence=steps[last].evidence[:-1])
         else:

@@ -251,6 +251,24 @@ async def test_the_oldest_whole_turns_are_trimmed_and_the_turn_says_so(scripted)
     assert turn.messages[:1] == history[:1], "the trace keeps what was asked"
 
 
+async def test_the_callers_instructions_outlive_the_oldest_turns(scripted) -> None:
+    rules = Message(role="system", content="Speak like a pirate.")
+    history = [Message(role=role, content=f"{i} " + "word " * 60) for i in range(20) for role in ("user", "assistant")]
+    decoder = scripted(["Aye."], context_length=1024)
+    turn = await Agent(decoder, settings=FEW).reply([rules, *history, Message(role="user", content="Ready?")])
+    assert "left out" in turn.notes[0]
+    assert "Speak like a pirate." in decoder.prompts[0]
+    assert decoder.prompts[0].count("<|im_start|>system") == 1, "some templates refuse a second system message"
+
+
+async def test_another_superlative_is_no_answer(scripted) -> None:
+    library = Library(planet="Pluto is the largest dwarf planet.")
+    agent = Agent(scripted(["Pluto is the largest planet."]), Toolset([library]), settings=FEW)
+    turn = await agent.reply(ask("Which planet is the largest?"))
+    assert turn.reply.startswith("I found no source for this")
+    assert turn.notes == ["No source that was found answers."]
+
+
 async def test_one_message_longer_than_the_context_is_an_error(scripted) -> None:
     with pytest.raises(ContextLengthError, match="do not fit the model's context of 1024"):
         await Agent(scripted(["Yes."], context_length=1024), settings=FEW).reply(ask("word " * 2000))
