@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
 from dialog.agent import Agent
 from serve.api import chat, conversations, feedback, health, models, moderations, page, responses, tools, turns
 from serve.api.admission import Admission
+from serve.api.cors import Cors
 from serve.api.errors import ApiError, add_error_handlers
 from serve.api.limits import Limits
 from serve.api.loading import AgentSlot
@@ -91,15 +91,9 @@ def create_app(
         app.include_router(page.router)
     add_error_handlers(app)
     app.add_middleware(BodyGuard, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
-            expose_headers=["x-request-id", "Retry-After"],
-        )
     app.add_middleware(Envelope, settings=settings, metrics=service.metrics)
+    if settings.cors_origins:
+        app.add_middleware(Cors, origins=settings.cors_origins)
     return app
 
 

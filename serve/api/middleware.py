@@ -37,7 +37,7 @@ API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 class Envelope:
-    """The outermost layer."""
+    """The outermost layer but for `Cors`, which also lets the errors that are shaped here be read."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self.app, self.settings, self.metrics = app, settings, metrics
