@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve.api.errors import ERRORS, not_found
 from serve.api.keys import CallerDep
+from serve.api.live import while_connected
 from serve.api.schemas import Reply, Text
 from serve.api.service import ServiceDep
 from toolset.tool import ToolCall
@@ -54,11 +56,19 @@ async def list_tools(caller: CallerDep, service: ServiceDep) -> ToolList:
 
 
 @router.post("/v1/tools/{name}")
-async def run_tool(name: str, body: ToolQuery, caller: CallerDep, service: ServiceDep) -> ToolCall:
+async def run_tool(
+    name: str, body: ToolQuery, request: Request, response: Response, caller: CallerDep, service: ServiceDep
+) -> ToolCall:
     """Ask one tool. A tool that fails is a 200 whose `error` says how, as in a turn's trace."""
     toolset = service.slot.agent().toolset
     if name not in toolset.names:
         raise not_found("tool", name[:60])
-    await service.limits.take(caller)
-    [call] = (await toolset.arun(body.query, only=[name])).calls
-    return call
+    service.admission.check()
+    response.headers.update(await service.limits.take(caller))
+
+    async def work() -> ToolCall:
+        async with asyncio.timeout(service.settings.deadline_seconds), service.admission.slot():
+            [call] = (await toolset.arun(body.query, only=[name])).calls
+            return call
+
+    return await while_connected(request, work())
