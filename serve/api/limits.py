@@ -25,7 +25,7 @@ class Limits:
         )
 
     async def take(self, caller: Caller) -> dict[str, str]:
-        """Count a request; the headers that tell what is left. Raises ApiError 429 with Retry-After."""
+        """Count a request; the headers that tell what is left. Raises ApiError 429 with them and Retry-After."""
         most_requests, most_tokens = self._of(caller)
         if most_requests is None and most_tokens is None:
             return {}
@@ -33,22 +33,26 @@ class Limits:
         requests, tokens = await self.store.count(caller.owner, int(now // 60), requests=1)
         wait = max(1, 60 - int(now % 60))
         headers: dict[str, str] = {}
+        over: str | None = None
         for what, used, most in (("requests", requests, most_requests), ("tokens", tokens, most_tokens)):
             if most is None:
                 continue
             if used > most or (what == "tokens" and used >= most):
-                raise ApiError(
-                    429,
-                    f"This key may use {most} {what} a minute. Try again in {wait} s.",
-                    type="rate_limit_error",
-                    code="rate_limit_exceeded",
-                    retry_after=wait,
-                )
+                over = over or f"{most} {what}"
             headers |= {
                 f"x-ratelimit-limit-{what}": str(most),
-                f"x-ratelimit-remaining-{what}": str(most - used),
+                f"x-ratelimit-remaining-{what}": str(max(0, most - used)),
                 f"x-ratelimit-reset-{what}": f"{wait}s",
             }
+        if over is not None:
+            raise ApiError(
+                429,
+                f"This key may use {over} a minute. Try again in {wait} s.",
+                type="rate_limit_error",
+                code="rate_limit_exceeded",
+                retry_after=wait,
+                headers=headers,
+            )
         return headers
 
     async def spend(self, caller: Caller, tokens: int) -> None:

@@ -68,6 +68,12 @@ async def test_a_keys_own_request_limit_holds(service: Running):
     assert [answers[i].headers["x-ratelimit-remaining-requests"] for i in range(3)] == ["2", "1", "0"]
     assert answers[3].json()["error"]["type"] == "rate_limit_error"
     assert 1 <= int(answers[3].headers["retry-after"]) <= 60
+    limits = {name: value for name, value in answers[3].headers.items() if name.startswith("x-ratelimit-")}
+    assert limits == {
+        "x-ratelimit-limit-requests": "3",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": f"{answers[3].headers['retry-after']}s",
+    }
     service.service.limits.clock = lambda: 1_000_000_070.0
     async with service.client(key) as client:
         assert (await client.post("/v1/turns", json=HELLO)).status_code == 200
@@ -77,8 +83,10 @@ async def test_a_keys_token_limit_holds(service: Running):
     key = await service.another_key(tokens_per_minute=100)
     service.service.limits.clock = lambda: 1_000_000_010.0
     async with service.client(key) as client:
-        codes = [(await client.post("/v1/turns", json=HELLO)).status_code for _ in range(3)]
-    assert codes == [200, 429, 429]
+        answers = [await client.post("/v1/turns", json=HELLO) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 429, 429]
+    assert answers[1].headers["x-ratelimit-limit-tokens"] == "100"
+    assert answers[1].headers["x-ratelimit-remaining-tokens"] == "0"
 
 
 async def test_bad_bodies_are_refused_in_the_one_shape(service: Running):
