@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     header_seconds: float = Field(default=10.0, gt=0, description="Time in which a request's head must arrive.")
     body_seconds: float = Field(default=20.0, gt=0, description="Time in which a request's body must arrive.")
     drain_seconds: int = Field(default=30, ge=1, description="On SIGTERM, time that running turns have to end.")
-    max_connections: int = Field(default=1_000, ge=1, description="Open connections of one process.")
+    max_connections: int = Field(default=1_000, ge=1, description="Open connections of one process; one more gets 503.")
 
     page: bool = Field(default=True, description="Serve the web page at /.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")

@@ -17,7 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve.api.errors import ApiError, as_api_error
 from serve.api.live import ClientGone
 from serve.api.metrics import Metrics
+from serve.api.protocol import CROWDED
 from serve.settings import Settings, is_loopback
+
+CROWDED_SECONDS = 1
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that the metrics tell apart."""
@@ -63,6 +66,7 @@ class Envelope:
             await send(message)
 
         try:
+            self._check_crowd(scope)
             self._check_host(scope)
             await self.app(scope, receive, send_wrapped)
         except ClientGone:
@@ -91,6 +95,18 @@ class Envelope:
             }
             quiet = route in ("/healthz", "/readyz", "/metrics")
             logger.log(logging.DEBUG if quiet else logging.INFO, "request", extra=fields)
+
+    def _check_crowd(self, scope: Scope) -> None:
+        """Refuse what came over a connection too many; not the liveness probe, or a crowd would get us killed."""
+        if scope.get("state", {}).get(CROWDED) and scope["path"] != "/healthz":
+            raise ApiError(
+                503,
+                f"{self.settings.max_connections:,} connections are open already. Try again in {CROWDED_SECONDS} s.",
+                type="server_error",
+                code="too_many_connections",
+                retry_after=CROWDED_SECONDS,
+                headers={"Connection": "close"},
+            )
 
     def _check_host(self, scope: Scope) -> None:
         """Without keys, only pages of this machine may talk to us, whatever a name server says."""

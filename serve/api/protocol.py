@@ -1,4 +1,6 @@
-"""The HTTP connection: uvicorn's, with a time limit on a request's head and errors in the API's shape."""
+"""The HTTP connection: uvicorn's, with a time limit on a request's head, a bound on how many there are, and errors in
+the API's shape.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,23 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
-def protocol(header_seconds: float) -> type[H11Protocol]:
-    """A protocol class that closes connections whose request's head takes longer than `header_seconds`."""
+CROWDED = "crowded"
+"""Key of a request's ASGI `state` where its connection is one too many; `Envelope` refuses it."""
+
+
+def protocol(header_seconds: float, max_connections: int) -> type[H11Protocol]:
+    """A protocol class that closes connections whose request's head takes longer than `header_seconds`.
+
+    A connection past `max_connections` is marked as such; those that were there before go on being served.
+    """
 
     class GuardedProtocol(H11Protocol):
         _head_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            if len(self.connections) > max_connections:
+                self.app_state = {**self.app_state, CROWDED: True}
             self._arm()
 
         def data_received(self, data: bytes) -> None:

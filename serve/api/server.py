@@ -45,13 +45,12 @@ def serve(settings: Settings, listener: socket.socket, on_listening: Callable[[]
     options = {
         "host": settings.host,
         "port": settings.port,
-        "http": protocol(settings.header_seconds),
+        "http": protocol(settings.header_seconds, settings.max_connections),
         "ws": "none",
         "access_log": False,
         "log_config": None,
         "server_header": False,
         "proxy_headers": False,
-        "limit_concurrency": settings.max_connections,
         "timeout_graceful_shutdown": settings.drain_seconds,
         "timeout_keep_alive": 75,
     }
@@ -115,5 +114,6 @@ def _serve_many(
 
 def __getattr__(name: str) -> object:
     if name == "WorkerProtocol":
-        return protocol(Settings.model_validate_json(os.environ[SETTINGS_VARIABLE]).header_seconds)
+        settings = Settings.model_validate_json(os.environ[SETTINGS_VARIABLE])
+        return protocol(settings.header_seconds, settings.max_connections)
     raise AttributeError(name)

@@ -84,8 +84,8 @@ async def running(settings: Settings, **options: Any) -> AsyncIterator[Running]:
     """Serve on a free port with uvicorn, as `groundling serve` does, in this process."""
     app = create_app(settings, **options)
     config = uvicorn.Config(
-        app, port=0, http=protocol(settings.header_seconds), ws="none", log_config=None, server_header=False,
-        proxy_headers=False, timeout_graceful_shutdown=5,
+        app, port=0, http=protocol(settings.header_seconds, settings.max_connections), ws="none", log_config=None,
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=5,
     )  # fmt: skip
     server = uvicorn.Server(config)
     server.capture_signals = suppress  # type: ignore[method-assign]  # signals stay pytest's
