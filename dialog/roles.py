@@ -50,6 +50,7 @@ def load_role(name_or_path: str) -> Role:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
+        got = f", got {first['input']!r:.100}" if isinstance(first["input"], str) else ""
         raise RoleError(
-            f"role file {path}: {where}: {first['msg']}. See the keys in `dialog/roles/assistant.yaml`."
+            f"role file {path}: {where}: {first['msg']}{got}. See the keys in `dialog/roles/assistant.yaml`."
         ) from error

@@ -106,7 +106,8 @@ def build_service(settings: Settings, tracer: Tracer) -> Service:
     metrics = Metrics()
     metrics.watch(lambda: admission.running, lambda: admission.waiting)
     runner = Runner(settings, slot, store, admission, limits, metrics, tracer)
-    return Service(settings, slot, store, admission, limits, metrics, tracer, runner, roles=known_roles(settings.role))
+    roles, own = known_roles(settings.role)
+    return Service(settings, slot, store, admission, limits, metrics, tracer, runner, roles=roles, own_role=own)
 
 
 def worker_app() -> FastAPI:

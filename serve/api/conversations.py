@@ -75,8 +75,7 @@ async def create_conversation(
 ) -> ConversationReply:
     """Begin a conversation; POST /v1/turns with its id goes on in it."""
     body = body or NewConversation()
-    role = service.role(body.role).name if body.role is None else body.role
-    service.role(role)
+    role = service.role(body.role).name
     made = await service.store.add_conversation(f"conv_{uuid4().hex}", caller.owner, title=body.title, role=role)
     return ConversationReply(**_heading(made))
 

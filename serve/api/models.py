@@ -73,4 +73,4 @@ async def list_roles(caller: CallerDep, service: ServiceDep) -> Any:
         )
         for name, role in service.roles.items()
     ]  # fmt: skip
-    return RoleList(default=service.settings.role, data=roles)
+    return RoleList(default=service.own_role.name, data=roles)

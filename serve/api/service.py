@@ -37,13 +37,18 @@ class Service:
     tracer: Tracer
     runner: Runner
     roles: dict[str, Role]
+    """Every role that may be asked for, by its name."""
+    own_role: Role
+    """The role where a request names none."""
     draining: bool = False
     migrated: bool = False
     """The database's tables are up to date."""
 
     def role(self, name: str | None) -> Role:
         """A role by its name; the service's own for None. Only roles known at start: a name is never a path."""
-        found = self.roles.get(self.settings.role if name is None else name)
+        if name is None:
+            return self.own_role
+        found = self.roles.get(name)
         if found is None:
             raise ApiError(
                 400, f"unknown role {name!r}. Use one of {', '.join(self.roles)}.", param="role", code="unknown_role"
@@ -70,12 +75,13 @@ class Service:
         return "fp_" + hashlib.sha256(f"{info.model} {info.revision} {info.adapter}".encode()).hexdigest()[:10]
 
 
-def known_roles(own: str) -> dict[str, Role]:
-    """The shipped roles and the one that the settings name, by name. Raises RoleError."""
-    roles = {name: load_role(name) for name in shipped_roles()}
-    if own not in roles:
-        roles[own] = load_role(own)  # the operator may name a file
-    return roles
+def known_roles(own: str) -> tuple[dict[str, Role], Role]:
+    """All roles by name, and the one that the settings name. Raises RoleError.
+
+    The operator may name a file; its role goes by the name in it, which clients see, and wins over a shipped one.
+    """
+    shipped, found = [load_role(name) for name in shipped_roles()], load_role(own)
+    return {role.name: role for role in (*shipped, found)}, found
 
 
 async def get_service(request: Request) -> Service:

@@ -26,6 +26,13 @@ def test_a_bad_role_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, 
         load_role(str(path))
 
 
+def test_a_name_that_is_too_long_is_refused_with_the_bound_and_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "role.yaml"
+    path.write_text(f"name: {'a' * 61}\npersona: You are long.\n")
+    with pytest.raises(RoleError, match="name: String should have at most 60 characters, got 'aaa"):
+        load_role(str(path))
+
+
 def test_an_unknown_role_names_the_known_ones() -> None:
     with pytest.raises(RoleError, match=r"'pirate'.*assistant, everest, home-helper"):
         load_role("pirate")
