@@ -11,7 +11,6 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-
 CROWDED = "crowded"
 """Key of a request's ASGI `state` where its connection is one too many; `Envelope` refuses it."""
 
