@@ -24,8 +24,7 @@ from serve.api.limits import Limits
 from serve.api.loading import AgentSlot
 from serve.api.metrics import Metrics
 from serve.api.release import cut
-from serve.api.storage import Store, StoredTurn
-from serve.api.storage.store import IntegrityError
+from serve.api.storage import Clash, Store, StoredTurn
 from serve.api.telemetry import Tracer
 from serve.settings import Settings
 
@@ -141,7 +140,7 @@ class Runner:
                 position=keep.position,
                 idempotency_key=keep.idempotency_key,
             )
-        except IntegrityError as error:
+        except Clash as error:
             key = keep.idempotency_key  # the same request came twice at once and the other was first
             before = await self.store.turn_by_idempotency_key(key, caller.owner) if key is not None else None
             if before is None:

@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -34,6 +34,10 @@ BUSY_SECONDS = 15.0
 """How long a writer waits for another process before it gives up."""
 SQLITE_READERS = 4
 POSTGRESQL_POOL = 8
+
+
+class Clash(Exception):
+    """A row that the database refuses: it is there already, or what it belongs to is not."""
 
 
 class Backend(Protocol):
@@ -59,20 +63,21 @@ class Database:
         try:
             return await self._backend.read(work)
         except _FAILURES as error:
-            raise failure(error) from error
+            raise failure(error) from None
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """`work`'s result in a transaction that is committed when this returns, and undone where `work` raises.
 
         Once begun it ends, one way or the other, even where the caller is cancelled.
-        Raises IntegrityError, what `work` raises, and ApiError 503 where the database fails.
+        Raises Clash, what `work` raises, and ApiError 503 where the database fails.
         """
         try:
             return await asyncio.shield(asyncio.ensure_future(self._backend.write(work)))
-        except IntegrityError:
-            raise
+        except IntegrityError as error:
+            # The driver's words hold the row's, which are somebody's own: nothing of them goes on.
+            raise Clash(type(error.orig).__name__) from None
         except _FAILURES as error:
-            raise failure(error) from error
+            raise failure(error) from None
 
     async def aclose(self) -> None:
         await self._backend.aclose()
@@ -84,7 +89,8 @@ class Sqlite:
     def __init__(self, url: URL) -> None:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {
-            "connect_args": {"timeout": BUSY_SECONDS, "check_same_thread": False}, "max_overflow": 0
+            "connect_args": {"timeout": BUSY_SECONDS, "check_same_thread": False}, "max_overflow": 0,
+            "hide_parameters": True,
         }  # fmt: skip
         self._reading = create_engine(url.set(drivername="sqlite+pysqlite"), pool_size=SQLITE_READERS, **options)
         self._writing = create_engine(url.set(drivername="sqlite+pysqlite"), pool_size=1, **options)
@@ -124,7 +130,8 @@ class Postgresql:
         self._engine = create_async_engine(
             url.set(drivername="postgresql+asyncpg"),
             connect_args={"timeout": 5, "command_timeout": 15},
-            pool_pre_ping=True, pool_timeout=10.0, pool_size=POSTGRESQL_POOL, max_overflow=POSTGRESQL_POOL,
+            hide_parameters=True, pool_pre_ping=True, pool_timeout=10.0,
+            pool_size=POSTGRESQL_POOL, max_overflow=POSTGRESQL_POOL,
         )  # fmt: skip
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -139,14 +146,27 @@ class Postgresql:
         await self._engine.dispose()
 
 
-_FAILURES = (DBAPIError, PoolTimeout, OSError)
+_FAILURES = (DBAPIError, PoolTimeout, OSError, UnicodeError, OverflowError)
 
 
 def failure(error: BaseException) -> ApiError:
-    """A database failure for the client; the log names it."""
+    """What the client is told of a failure; the log names it, without the values that were sent."""
     cause = error.orig if isinstance(error, DBAPIError) else error
+    if _is_about_a_value(error):
+        logger.error("a value cannot be stored: %s", type(cause).__name__)
+        return ApiError(400, "A value of the request cannot be stored. Send text and numbers.", code="invalid_value")
     logger.error("database failure: %s: %s", type(cause).__name__, str(cause).splitlines()[0] if str(cause) else "")
     return unavailable("The database cannot be used now. Nothing was stored; try again.", "database_unavailable")
+
+
+def _is_about_a_value(error: BaseException) -> bool:
+    """Whether the database works, and only a value is not one that it can hold."""
+    if isinstance(error, DataError | UnicodeError | OverflowError):
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    state = getattr(cause, "sqlstate", None) or ""  # PostgreSQL's class 22 is "data exception"
+    refused = cause is not None and isinstance(cause.__cause__, ValueError)  # by asyncpg, before it is sent
+    return state.startswith("22") or refused
 
 
 def _prepare(connection: Any, record: Any) -> None:

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import Delete, Insert, Select, Update, delete, func, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Insert,
+    Select,
+    Table,
+    Update,
+    delete,
+    false,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
-from sqlalchemy.exc import IntegrityError
 
 from dialog.turn import Turn
 from serve.api.errors import ApiError, not_found
 from serve.api.storage import tables as t
-from serve.api.storage.database import Database
+from serve.api.storage.database import Clash, Database
+from serve.api.storage.migrate import upgrade
 from serve.api.storage.records import ApiKey, Conversation, Feedback, StoredTurn
-from serve.errors import SettingsError
 
 PAGE = 100
 """Rows read at a time where all are wanted."""
@@ -60,7 +69,7 @@ class Store:
     ) -> None:
         """Commit a turn; when this returns it is there, once.
 
-        Raises ApiError 409 where the conversation moved on meanwhile, 404 where it is gone, IntegrityError where
+        Raises ApiError 409 where the conversation moved on meanwhile, 404 where it is gone, Clash where
         the idempotency key was used.
         """
         row = {
@@ -83,8 +92,7 @@ class Store:
 
     async def turn(self, turn_id: str, owner: str) -> StoredTurn:
         """Raises ApiError 404."""
-        query = _turns().where(t.turns.c.id == turn_id, t.turns.c.owner == owner)
-        row = await self._one(query)
+        row = await self._one(_turns().where(_mine(t.turns, turn_id, owner)))
         if row is None:
             raise not_found("turn", turn_id)
         return _stored(row)
@@ -96,8 +104,7 @@ class Store:
 
     async def delete_turn(self, turn_id: str, owner: str) -> None:
         """Delete a turn and its feedback. Raises ApiError 404."""
-        mine = (t.turns.c.id == turn_id) & (t.turns.c.owner == owner)
-        if not await self._change(delete(t.turns).where(mine)):
+        if not await self._change(delete(t.turns).where(_mine(t.turns, turn_id, owner))):
             raise not_found("turn", turn_id)
 
     async def delete_everything_of(self, owner: str) -> int:
@@ -127,8 +134,7 @@ class Store:
 
     async def conversation(self, conversation_id: str, owner: str) -> Conversation:
         """Raises ApiError 404."""
-        query = select(t.conversations).where(t.conversations.c.id == conversation_id, t.conversations.c.owner == owner)
-        row = await self._one(query)
+        row = await self._one(select(t.conversations).where(_mine(t.conversations, conversation_id, owner)))
         if row is None:
             raise not_found("conversation", conversation_id)
         return Conversation(**row._mapping)
@@ -148,14 +154,13 @@ class Store:
 
     async def rename_conversation(self, conversation_id: str, owner: str, title: str) -> Conversation:
         """Raises ApiError 404."""
-        mine = (t.conversations.c.id == conversation_id) & (t.conversations.c.owner == owner)
+        mine = _mine(t.conversations, conversation_id, owner)
         await self._change(update(t.conversations).where(mine).values(title=title))
         return await self.conversation(conversation_id, owner)
 
     async def delete_conversation(self, conversation_id: str, owner: str) -> None:
         """Delete a conversation with its turns and their feedback. Raises ApiError 404."""
-        mine = (t.conversations.c.id == conversation_id) & (t.conversations.c.owner == owner)
-        if not await self._change(delete(t.conversations).where(mine)):
+        if not await self._change(delete(t.conversations).where(_mine(t.conversations, conversation_id, owner))):
             raise not_found("conversation", conversation_id)
 
     # Feedback
@@ -163,14 +168,22 @@ class Store:
     async def set_feedback(self, feedback: Feedback, owner: str) -> None:
         """Store what a person thought of a turn, in place of what they said before. Raises ApiError 404."""
 
-        def save(connection: Connection) -> None:
-            mine = select(t.turns.c.id).where(t.turns.c.id == feedback.turn_id, t.turns.c.owner == owner)
-            if connection.execute(mine).scalar() is None:
-                raise not_found("turn", feedback.turn_id)
-            connection.execute(delete(t.feedback).where(t.feedback.c.turn_id == feedback.turn_id))
-            connection.execute(insert(t.feedback).values({**vars(feedback), "owner": owner}))
+        values = {**vars(feedback), "owner": owner}
+        mine = select(t.turns.c.id).where(_mine(t.turns, feedback.turn_id, owner))
+        save = self._insert(t.feedback, values).on_conflict_do_update(index_elements=["turn_id"], set_=values)
 
-        await self.database.write(save)
+        def run(connection: Connection) -> bool:
+            if connection.execute(mine).scalar() is None:
+                return False
+            connection.execute(save)
+            return True
+
+        try:
+            found = await self.database.write(run)
+        except Clash:  # the turn was deleted meanwhile
+            found = False
+        if not found:
+            raise not_found("turn", feedback.turn_id)
 
     async def turns_with_feedback(self, owner: str | None) -> AsyncIterator[StoredTurn]:
         """All turns that someone thought something of, oldest first; `owner` None takes everybody's."""
@@ -208,17 +221,24 @@ class Store:
 
     async def count(self, owner: str, minute: int, *, requests: int = 0, tokens: int = 0) -> tuple[int, int]:
         """Add to an owner's requests and tokens of a minute; what they are then, over all processes."""
-        dialect = sqlite if self.database.is_sqlite else postgresql
         row = {"owner": owner, "minute": minute, "requests": requests, "tokens": tokens}
-        statement = dialect.insert(t.usage).values(row)
-        statement = statement.on_conflict_do_update(
-            index_elements=["owner", "minute"],
-            set_={"requests": t.usage.c.requests + requests, "tokens": t.usage.c.tokens + tokens},
-        ).returning(t.usage.c.requests, t.usage.c.tokens)
+        statement = (
+            self._insert(t.usage, row)
+            .on_conflict_do_update(
+                index_elements=["owner", "minute"],
+                set_={"requests": t.usage.c.requests + requests, "tokens": t.usage.c.tokens + tokens},
+            )
+            .returning(t.usage.c.requests, t.usage.c.tokens)
+        )
         found = await self.database.write(lambda connection: connection.execute(statement).one())
         return found.requests, found.tokens
 
     # How they are run
+
+    def _insert(self, table: Table, values: dict[str, Any]) -> sqlite.Insert | postgresql.Insert:
+        """An insertion that can say what happens where the row is there already."""
+        dialect = sqlite if self.database.is_sqlite else postgresql
+        return dialect.insert(table).values(values)
 
     async def _one(self, query: Select[Any]) -> Row[Any] | None:
         return await self.database.read(lambda connection: connection.execute(query).one_or_none())
@@ -256,6 +276,13 @@ def conflict(conversation: str) -> ApiError:
     return ApiError(409, message, code="conversation_conflict", param="conversation")
 
 
+def _mine(table: Table, row_id: str, owner: str) -> ColumnElement[bool]:
+    """The row with this id where it is the owner's. An id that cannot be stored is no row's, and no error."""
+    if "\0" in row_id:
+        return false()
+    return (table.c.id == row_id) & (table.c.owner == owner)
+
+
 def _turns() -> Any:
     feedback = [column.label(f"feedback_{column.name}") for column in t.feedback.c if column.name != "owner"]
     return select(t.turns, *feedback).join_from(t.turns, t.feedback, isouter=True)
@@ -276,29 +303,3 @@ def _stored(row: Row[Any]) -> StoredTurn:
 
 def _key(row: Row[Any]) -> ApiKey:
     return ApiKey(**{name: value for name, value in row._mapping.items() if name != "secret_hash"})
-
-
-async def upgrade(database: Database) -> None:
-    """Bring the tables up to date; safe to run from several processes at once.
-
-    Raises ApiError 503, and SettingsError for a database of a newer release.
-    """
-
-    def run(connection: Connection) -> None:
-        if not database.is_sqlite:  # SQLite's write lock is held already
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7141027)")
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "head")
-        except CommandError as error:
-            raise SettingsError(
-                f"the database's tables are not of this release: {error}. Use the release that made them, or another "
-                "database."
-            ) from error
-
-    await database.write(run)
-
-
-__all__: Sequence[str] = ["IntegrityError", "Store", "conflict", "upgrade"]
