@@ -175,8 +175,11 @@ def figures_of(
 
 
 def abstains(turn: Turn) -> bool:
-    """The reply says that it has no source, or that the sources do not hold the answer."""
-    return turn.finish_reason == "content_filter" or bool(_ABSTAINS.search(turn.reply)) or not turn.citations
+    """The reply says that it has no source, or that the sources do not hold the answer, or it is the fixed reply.
+
+    A claim without a citation is no abstention: it states something that nothing supports.
+    """
+    return turn.finish_reason == "content_filter" or bool(_ABSTAINS.search(turn.reply))
 
 
 def holds(reply: str, answers: tuple[str, ...]) -> bool:

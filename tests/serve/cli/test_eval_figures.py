@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from dialog.agent import NO_SOURCE
 from dialog.decoder import DecoderInfo
 from dialog.finetune.records import GroundedQuestion
 from dialog.turn import Candidate, Citation, Scores, Timings, Turn, Usage
@@ -59,8 +60,21 @@ def test_questions_are_counted_by_answer_citation_and_abstention():
     assert found["closed_book_accuracy"] == pytest.approx(1 / 3, abs=1e-4)
     assert found["citation_accuracy"] == 0.5
     assert found["informativeness"] == 0.5
+    assert found["groundedness"] == pytest.approx(2 / 3, abs=1e-4)
+    assert found["abstained"] == 0.25
     assert found["abstained_unanswerable"] == 1.0
     assert found["turns_per_second"] == 0.5
+
+
+def test_an_uncited_claim_states_something_and_only_saying_so_abstains():
+    claim = turn("It was Napoleon in 1804.")
+    unsourced = turn(NO_SOURCE.format(draft="It was Napoleon in 1804."))
+    fixed = turn("I'd rather not answer that.", reason="content_filter")
+    assert [eval_questions.abstains(one) for one in (claim, unsourced, fixed)] == [False, True, True]
+    questions = [GroundedQuestion(question="Who?", answers=())] * 3
+    found = eval_questions.figures_of(questions, [claim, unsourced, fixed], [False] * 3, 1.0)
+    assert found["abstained_unanswerable"] == pytest.approx(2 / 3, abs=1e-4)
+    assert found["groundedness"] == 0.0, "the claim is stated, and nothing supports it"
 
 
 @pytest.mark.parametrize(
