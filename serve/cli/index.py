@@ -5,12 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 if TYPE_CHECKING:
     from toolset.retrieval import Document
+
+MAX_NAMED = 10
+"""Equal ids, and deleted documents, that are named one by one; of more, the number."""
+
+
+class Reading(NamedTuple):
+    """What was found below a path: documents, and absolute paths as documents carry them.
+
+    `read` files were read whole, `failed` ones not; what lies below the `unread` places is not known.
+    """
+
+    documents: list[Document]
+    read: set[str]
+    failed: set[str]
+    unread: set[str]
 
 
 @click.command()
@@ -23,8 +38,9 @@ def index(path: Path, name: str, max_mb: float, attribution: str | None, as_json
     """Build or update the corpus NAME from PATH: a file, or a folder of .txt .md .html .pdf .docx .jsonl files.
 
     What has not changed since the last time is not embedded again; documents of files that are gone from the folder
-    are deleted. A file that cannot be read is named and left out, and what was indexed of it before is kept. Killed
-    or stopped with Ctrl-C, it keeps what is done and goes on from there the next time.
+    are deleted. A file or folder that cannot be read is named and left out, and what was indexed of it before is
+    kept. Of two documents with one id the later is kept, and both are named. Killed or stopped with Ctrl-C, it keeps
+    what is done and goes on from there the next time.
 
     \b
     Examples:
@@ -36,6 +52,8 @@ def index(path: Path, name: str, max_mb: float, attribution: str | None, as_json
     from serve.progress import progress_of_counts
     from serve.tools import CORPUS_NAME, DEFAULT_CORPUS, embedder
     from toolset.retrieval import Corpus, CorpusError
+    from toolset.retrieval.documents import printable
+    from toolset.retrieval.store import FILE
 
     if name == DEFAULT_CORPUS:
         raise CorpusError(f"the corpus {DEFAULT_CORPUS!r} is built in and not changed. Choose another --name.")
@@ -48,10 +66,12 @@ def index(path: Path, name: str, max_mb: float, attribution: str | None, as_json
         problems.append(line)
         click.echo(line, err=True)
 
-    documents, read, failed = read_all(path, int(max_mb * 2**20), report, problems)
-    if not documents:
-        wrong = f"{len(problems)} files could not be read" if problems else "there is no file of a readable kind"
-        raise CorpusError(f"nothing to index in {path}: {wrong}. Readable: .docx .html .jsonl .md .pdf .txt.")
+    reading = read_all(path, int(max_mb * 2**20), report, problems)
+    wrong = f"{len(problems)} files or folders could not be read" if problems else "there is no file of a readable kind"
+    nothing = f"nothing to index in {printable(path)}: {wrong}. Readable: .docx .html .jsonl .md .pdf .txt."
+    documents = without_repeats(reading.documents, report)
+    if not documents and not (path.is_dir() and (folder / FILE).is_file()):
+        raise CorpusError(nothing)
     corpus = Corpus(folder, embedder(), create=True)
     try:
         for document in documents:
@@ -61,9 +81,17 @@ def index(path: Path, name: str, max_mb: float, attribution: str | None, as_json
                        "folder that holds both, or give each its own --name.")  # fmt: skip
         with progress_of_counts(f"indexing {len(documents)} documents") as done:
             changes = corpus.add(documents, lambda n: done(n, len(documents)))
-        changes.deleted = corpus.prune(read, {document.id for document in documents}).deleted
+        gone = corpus.prune(reading.read, {document.id for document in documents})
         if path.is_dir():
-            changes.deleted += corpus.forget(path.absolute(), read | failed).deleted
+            gone += corpus.forget(printable(path.absolute()), reading.read | reading.failed, reading.unread)
+        if not documents and not gone:
+            raise CorpusError(nothing)
+        changes.deleted = len(gone)
+        if gone:
+            more = f" and {len(gone) - MAX_NAMED:,} more" if len(gone) > MAX_NAMED else ""
+            click.echo(
+                f"deleted, as {printable(path)} no longer holds them: {', '.join(gone[:MAX_NAMED])}{more}", err=True
+            )
         if attribution is not None:
             corpus.set_attribution(attribution)
         info = corpus.info()
@@ -82,28 +110,48 @@ def index(path: Path, name: str, max_mb: float, attribution: str | None, as_json
     )
 
 
-def read_all(
-    path: Path, max_bytes: int, report: Callable[[str], None], problems: list[str]
-) -> tuple[list[Document], set[str], set[str]]:
-    """The documents below `path`, and the absolute paths of the files that were read whole and that were not."""
+def read_all(path: Path, max_bytes: int, report: Callable[[str], None], problems: list[str]) -> Reading:
+    """The documents below `path`, and which files were read; `report` adds a line to `problems`."""
     from toolset.retrieval import DocumentError
-    from toolset.retrieval.documents import READERS, find_files, read_file
+    from toolset.retrieval.documents import READERS, find_files, printable, read_file
 
-    documents: list[Document] = []
-    read: set[str] = set()
-    failed: set[str] = set()
+    reading = Reading([], set(), set(), set())
     others = 0
-    for file in find_files(path):
+
+    def trouble(line: str, place: Path | None) -> None:
+        report(f"left out: {line}")
+        if place is not None:
+            reading.failed.add(printable(place.absolute()))
+            reading.unread.add(printable(place.absolute()))
+
+    for file in find_files(path, trouble):
         if path.is_dir() and file.suffix.lower() not in READERS:
             others += 1
             continue
         told = len(problems)
+        origin = printable(file.absolute())
         try:
-            documents += read_file(file, path if path.is_dir() else path.parent, max_bytes, report)
-            (read if len(problems) == told else failed).add(str(file.absolute()))
+            reading.documents.extend(read_file(file, path if path.is_dir() else path.parent, max_bytes, report))
+            (reading.read if len(problems) == told else reading.failed).add(origin)
         except DocumentError as error:
-            failed.add(str(file.absolute()))
+            reading.failed.add(origin)
             report(f"left out: {' '.join(str(error).split())}")
     if others:
         click.echo(f"{others} files of other kinds are not read", err=True)
-    return documents, read, failed
+    return reading
+
+
+def without_repeats(documents: list[Document], report: Callable[[str], None]) -> list[Document]:
+    """One document for each id, the last of several; `report` hears the places of those that share one."""
+    kept: dict[str, Document] = {}
+    repeats = 0
+    for document in documents:
+        before = kept.get(document.id)
+        kept[document.id] = document
+        repeats += before is not None
+        if before is not None and repeats <= MAX_NAMED:
+            report(f"{document.place} takes the place of {before.place}: both have the id {document.id!r}. "
+                   "Give each an id of its own.")  # fmt: skip
+    if repeats > MAX_NAMED:
+        report(f"{repeats - MAX_NAMED:,} more documents took the place of another with the same id.")
+    return list(kept.values())

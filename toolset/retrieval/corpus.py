@@ -118,18 +118,28 @@ class Corpus:
         with self.lock, self.store.writing():
             return Changes(deleted=self.store.delete(ids))
 
-    def forget(self, root: Path, present: Collection[str]) -> Changes:
-        """Delete the documents that came from files below `root` other than those `present` (absolute paths)."""
-        with self.lock, self.store.writing():
-            prefix = f"{root}{os.sep}"
-            gone = [i for i, origin in self.store.origins() if origin.startswith(prefix) and origin not in present]
-            return Changes(deleted=self.store.delete(gone) if gone else 0)
+    def forget(self, root: str, present: Collection[str], unread: Collection[str] = ()) -> list[str]:
+        """Delete the documents that came from files below `root` other than those `present`; returns their ids.
 
-    def prune(self, files: Collection[str], kept: Collection[str]) -> Changes:
-        """Delete the documents of `files` (absolute paths, read whole) whose id is not among the `kept` ones."""
+        Nothing below the folders `unread` is deleted: what they hold is not known. All are absolute paths.
+        """
+        below = os.path.join(root, "")
+        kept = tuple(os.path.join(folder, "") for folder in unread)
+        return self.delete_from(
+            lambda i, file: file.startswith(below) and file not in present and not file.startswith(kept)
+        )
+
+    def prune(self, files: Collection[str], kept: Collection[str]) -> list[str]:
+        """Delete the documents of `files` (absolute paths, read whole) whose id is not `kept`; returns their ids."""
+        return self.delete_from(lambda i, file: file in files and i not in kept)
+
+    def delete_from(self, gone: Callable[[str, str], bool]) -> list[str]:
+        """Delete the documents of whose id and file `gone` says so; returns their ids."""
         with self.lock, self.store.writing():
-            gone = [i for i, origin in self.store.origins() if origin in files and i not in kept]
-            return Changes(deleted=self.store.delete(gone) if gone else 0)
+            ids = [i for i, file in self.store.origins() if gone(i, file)]
+            if ids:
+                self.store.delete(ids)
+            return ids
 
     def origin(self, id_: str) -> str | None:
         """The file that document `id_` came from; None where there is none."""

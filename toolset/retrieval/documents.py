@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,27 +26,48 @@ MAX_UNPACKED = 256 << 20
 """The most that a compressed document may unpack to."""
 
 
-def find_files(path: Path) -> Iterator[Path]:
+def printable(path: Path | str) -> str:
+    """A path as text that can be stored and printed: bytes of a name that are no UTF-8 are escaped, as in `\\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def find_files(path: Path, trouble: Callable[[str, Path | None], None] | None = None) -> Iterator[Path]:
     """`path` itself, or all files below it, sorted; hidden ones left out, links followed, loops entered once.
+
+    `trouble` hears of every folder and link that is left out: a line, and its place where what it holds is not known.
 
     Raises DocumentError for a path that does not exist.
     """
+    tell = trouble or (lambda line, place: None)
     if not path.exists():
-        raise DocumentError(f"{path} does not exist. Give a file or a folder of documents.")
+        raise DocumentError(f"{printable(path)} does not exist. Give a file or a folder of documents.")
     if path.is_file():
         yield path
         return
-    seen: set[str] = set()
-    for folder, names, files in os.walk(path, followlinks=True):
+
+    def unreadable(error: OSError) -> None:
+        place = Path(error.filename or path)
+        tell(f"{printable(place)}: cannot be listed: {error.strerror or error}. Check its permissions.", place)
+
+    seen: dict[str, str] = {}
+    for folder, names, files in os.walk(path, onerror=unreadable, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:  # a link back up, or a second way to the same folder
+            tell(f"{printable(folder)}: leads to {printable(seen[real])} again, read once. Remove the link.", None)
             names.clear()
             continue
-        seen.add(real)
+        seen[real] = folder
         names[:] = sorted(name for name in names if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and (file := Path(folder, name)).is_file():
-                yield file
+            file = Path(folder, name)
+            if name.startswith("."):
+                continue
+            try:
+                if stat.S_ISREG(file.stat().st_mode):
+                    yield file
+            except OSError as error:
+                what = "a link that leads nowhere" if os.path.islink(file) else "cannot be read"
+                tell(f"{printable(file)}: {what}: {error.strerror or error}. Mend or remove it.", file)
 
 
 def read_file(
@@ -55,37 +77,38 @@ def read_file(
 
     A document's id is its path below `root`, or the record's own `id`. Raises DocumentError, naming the file.
     """
+    shown = printable(path)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise DocumentError(f"{path}: no reader for {path.suffix or 'files without a suffix'}. Readable: {suffixes()}.")
+        kind = Path(shown).suffix or "files without a suffix"
+        raise DocumentError(f"{shown}: no reader for {kind}. Readable: {suffixes()}.")
     limit = max_bytes * (10 if reader is read_jsonl else 1)
     try:
         size = path.stat().st_size
         if size > limit:
             raise DocumentError(
-                f"{path}: {size / 2**20:.0f} MB is over the limit of {limit / 2**20:.0f} MB. "
+                f"{shown}: {size / 2**20:.0f} MB is over the limit of {limit / 2**20:.0f} MB. "
                 "Split it, or raise --max-mb."
             )
         data = path.read_bytes()
     except OSError as error:
-        raise DocumentError(f"{path}: cannot be read: {error.strerror or error}. Check its permissions.") from error
-    name = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name
-    origin = str(path.absolute())
+        raise DocumentError(f"{shown}: cannot be read: {error.strerror or error}. Check its permissions.") from error
+    name = printable(path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name)
+    origin = printable(path.absolute())
     try:
         if reader is read_jsonl:
             return read_jsonl(data, name, origin, problem or (lambda line: None))
-        title, text = reader(data)
+        title, text = (tidy(part) for part in reader(data))
+        if not text:
+            raise DocumentError("holds no text. A scanned document needs text recognition (OCR) first.")
+        return [Document(id=name, title=title or Path(name).stem.replace("_", " "), text=text, origin=origin)]
     except DocumentError as error:
-        raise DocumentError(f"{path}: {error}") from error
+        raise DocumentError(f"{shown}: {error}") from error
     except Exception as error:  # a parser's own failure on a broken file
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DocumentError(
-            f"{path}: not a readable {path.suffix[1:].lower()} file: {reason}. Save it again."
+            f"{shown}: not a readable {path.suffix[1:].lower()} file: {reason}. Save it again."
         ) from error
-    text = tidy(text)
-    if not text:
-        raise DocumentError(f"{path}: holds no text. A scanned document needs text recognition (OCR) first.")
-    return [Document(id=name, title=tidy(title) or path.stem.replace("_", " "), text=text, origin=origin)]
 
 
 def suffixes() -> str:
@@ -182,12 +205,14 @@ def read_jsonl(data: bytes, name: str, origin: str, problem: Callable[[str], Non
             continue
         try:
             record = json.loads(line)
-            id_ = str(record.get("id") or f"{name}#{number}")
+            given = record.get("id")
+            id_ = f"{name}#{number}" if given is None or given == "" else str(given)  # 0 is an id
             text = tidy(record["text"])
             if not text:
                 raise ValueError("its text is empty")
             title = tidy(str(record.get("title") or ""))
-            documents.append(Document(id=id_, title=title, text=text, url=record.get("url") or None, origin=origin))
+            url = record.get("url") or None
+            documents.append(Document(id=id_, title=title, text=text, url=url, origin=origin, line=number))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:120]
             problem(f'{name}, line {number}: left out, {reason}. A line is {{"id", "title", "text", "url"?}}.')

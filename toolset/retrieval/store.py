@@ -53,6 +53,12 @@ class Document(BaseModel):
     text: str
     url: str | None = None
     origin: str | None = Field(default=None, description="The file it came from; a vanished file takes its documents.")
+    line: int | None = Field(default=None, exclude=True, description="Its line in that file, from 1; it is not stored.")
+
+    @property
+    def place(self) -> str:
+        """Where it came from, for people: the file, and the line where the file holds several."""
+        return f"{self.origin}, line {self.line}" if self.line else self.origin or f"document {self.id!r}"
 
     @property
     def digest(self) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,82 @@ def test_a_file_that_takes_the_place_of_another_is_named(home, tmp_path):
     assert not json.loads(run(str(tmp_path / "a"), "--name", "both").stdout)["problems"]
     problems = json.loads(run(str(tmp_path / "b"), "--name", "both").stdout)["problems"]
     assert "both are called 'readme.md'" in problems[0]
+
+
+def test_equal_ids_in_one_run_are_named_with_both_places(home, tmp_path):
+    records = tmp_path / "records"
+    records.mkdir()
+    (records / "a.jsonl").write_text('{"id": 1, "text": "Oak burns slowly."}\n{"id": 1, "text": "Elm burns badly."}')
+    (records / "b.jsonl").write_text('{"id": 0, "text": "Ash burns well."}\n{"id": 1, "text": "Yew burns hot."}')
+    summary = json.loads(run(str(records), "--name", "wood").stdout)
+    assert (summary["documents"], summary["added"], summary["unchanged"]) == (2, 2, 0)
+    a, b = records / "a.jsonl", records / "b.jsonl"
+    ending = "both have the id '1'. Give each an id of its own."
+    assert summary["problems"] == [
+        f"{a}, line 2 takes the place of {a}, line 1: {ending}",
+        f"{b}, line 2 takes the place of {a}, line 2: {ending}",
+    ]
+
+
+def test_of_many_equal_ids_the_first_ones_are_named(home, tmp_path):
+    lines = [json.dumps({"id": n, "text": f"Record {n}."}) for n in range(13)]
+    (tmp_path / "twice.jsonl").write_text("\n".join(lines * 2))
+    problems = json.loads(run(str(tmp_path / "twice.jsonl"), "--name", "twice").stdout)["problems"]
+    assert len(problems) == 11
+    assert problems[-1] == "3 more documents took the place of another with the same id."
+
+
+def test_a_file_name_that_is_not_utf_8_is_indexed_under_an_escaped_name(home, notes):
+    (notes / os.fsdecode(b"\xffbad.txt")).write_text("The well behind the house is eleven metres deep.")
+    summary = json.loads(run(str(notes), "--name", "notes").stdout)
+    assert (summary["documents"], summary["problems"]) == (3, [])
+    (notes / os.fsdecode(b"\xffbad.txt")).unlink()
+    result = run(str(notes), "--name", "notes")
+    assert json.loads(result.stdout)["deleted"] == 1
+    assert f"deleted, as {notes} no longer holds them: \\xffbad.txt" in result.stderr
+
+
+def test_nothing_is_forgotten_below_a_folder_that_cannot_be_listed(home, notes, monkeypatch):
+    (notes / "private").mkdir()
+    (notes / "private" / "will.txt").write_text("The violin goes to Agnes.")
+    assert json.loads(run(str(notes), "--name", "notes").stdout)["documents"] == 3
+    list_folder = os.scandir
+
+    def refuse(folder):
+        if Path(folder).name == "private":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return list_folder(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    summary = json.loads(run(str(notes), "--name", "notes").stdout)
+    assert (summary["documents"], summary["deleted"]) == (3, 0)
+    assert summary["problems"] == [
+        f"left out: {notes / 'private'}: cannot be listed: Permission denied. Check its permissions."
+    ]
+
+
+def test_what_was_indexed_by_a_link_that_broke_is_kept(home, notes, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "cellar.txt").write_text("The cellar floods in spring.")
+    (notes / "linked").symlink_to(tmp_path / "elsewhere")
+    assert json.loads(run(str(notes), "--name", "notes").stdout)["documents"] == 3
+    (tmp_path / "elsewhere").rename(tmp_path / "moved")
+    summary = json.loads(run(str(notes), "--name", "notes").stdout)
+    assert (summary["documents"], summary["deleted"]) == (3, 0)
+    assert "linked: a link that leads nowhere" in summary["problems"][0]
+
+
+def test_an_emptied_folder_takes_its_documents_along(home, notes):
+    run(str(notes), "--name", "notes")
+    for name in ("heating.md", "garden.txt"):
+        (notes / name).unlink()
+    result = run(str(notes), "--name", "notes")
+    summary = json.loads(result.stdout)
+    assert (result.exit_code, summary["documents"], summary["deleted"]) == (0, 0, 2)
+    assert f"deleted, as {notes} no longer holds them: garden.txt, heating.md" in result.stderr
+    again = run(str(notes), "--name", "notes")
+    assert again.exit_code == 1
+    assert "nothing to index" in str(again.exception)
 
 
 @pytest.mark.parametrize("name", ["default", "../up", ""])

@@ -76,6 +76,7 @@ def test_jsonl_holds_a_document_a_line_and_bad_lines_are_named(tmp_path):
         json.dumps({"title": "no text"}),
         json.dumps(["not", "an", "object"]),
         json.dumps({"text": "No id."}),
+        json.dumps({"id": 0, "text": "Nought."}),
         "",
     ]
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
@@ -84,6 +85,7 @@ def test_jsonl_holds_a_document_a_line_and_bad_lines_are_named(tmp_path):
     assert [(each.id, each.text, each.url) for each in documents] == [
         ("7", "Seven.", "https://example.org/7"),
         ("x.jsonl#5", "No id.", None),
+        ("0", "Nought.", None),
     ]
     assert [line.split(":")[0] for line in problems] == ["x.jsonl, line 2", "x.jsonl, line 3", "x.jsonl, line 4"]
 
@@ -124,13 +126,32 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path):
         assert "\n" not in str(raised.value)
 
 
-def test_links_that_go_round_are_followed_once(tmp_path):
+def test_links_that_go_round_are_followed_once_and_named(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.txt").write_text("x")
     os.symlink(tmp_path, tmp_path / "a" / "up")
     os.symlink(tmp_path / "a", tmp_path / "again")
     os.symlink("self", tmp_path / "self")
-    assert [file.name for file in find_files(tmp_path)] == ["x.txt"]
+    os.symlink("nowhere", tmp_path / "gone.txt")
+    told: list[tuple[str, Path | None]] = []
+    assert [file.name for file in find_files(tmp_path, lambda *trouble: told.append(trouble))] == ["x.txt"]
+    nowhere = "a link that leads nowhere"
+    assert sorted(told) == [
+        (f"{tmp_path}/a/up: leads to {tmp_path} again, read once. Remove the link.", None),
+        (f"{tmp_path}/again: leads to {tmp_path}/a again, read once. Remove the link.", None),
+        (f"{tmp_path}/gone.txt: {nowhere}: No such file or directory. Mend or remove it.", tmp_path / "gone.txt"),
+        (f"{tmp_path}/self: {nowhere}: Too many levels of symbolic links. Mend or remove it.", tmp_path / "self"),
+    ]
+
+
+def test_a_name_that_is_not_utf_8_is_escaped(tmp_path):
+    for name in (b"\xffnote.txt", b"\xffempty.txt"):
+        (tmp_path / os.fsdecode(name)).write_text("x" * name.startswith(b"\xffn"))
+    (document,) = read_file(tmp_path / os.fsdecode(b"\xffnote.txt"), tmp_path)
+    assert (document.id, document.title) == ("\\xffnote.txt", "\\xffnote")
+    assert document.origin == f"{tmp_path}/\\xffnote.txt"
+    with pytest.raises(DocumentError, match=r"/\\xffempty\.txt: holds no text"):
+        read_file(tmp_path / os.fsdecode(b"\xffempty.txt"), tmp_path)
 
 
 def test_hidden_files_are_left_out_and_a_missing_path_is_named(tmp_path):
