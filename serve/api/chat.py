@@ -31,16 +31,16 @@ IdempotencyKey = Annotated[
 
 class Function(BaseModel):
     model_config = ConfigDict(extra="ignore")
-    name: str
+    name: Text
 
 
 class CallerTool(BaseModel):
     """A tool of the caller's. One that has the name of a tool of ours allows that one; others are never called."""
 
     model_config = ConfigDict(extra="ignore")
-    type: str
+    type: Text
     function: Function | None = None
-    name: str | None = None
+    name: Text | None = None
 
 
 class StreamOptions(BaseModel):
@@ -50,7 +50,7 @@ class StreamOptions(BaseModel):
 
 class ResponseFormat(BaseModel):
     model_config = ConfigDict(extra="ignore")
-    type: str
+    type: Text
 
 
 class ChatRequest(BaseModel):
@@ -77,8 +77,8 @@ class ChatRequest(BaseModel):
     logprobs: bool | None = None
     frequency_penalty: Finite | None = Field(default=None, ge=-2, le=2)
     presence_penalty: Finite | None = Field(default=None, ge=-2, le=2)
-    logit_bias: dict[str, Finite] | None = None
-    modalities: list[str] | None = None
+    logit_bias: dict[Text, Finite] | None = None
+    modalities: list[Text] | None = None
 
 
 class UrlCitation(Reply):

@@ -110,6 +110,8 @@ def validation_error(error: RequestValidationError) -> ApiError:
     """The first problem of a request that does not fit its schema."""
     problems = error.errors()
     first = problems[0] if problems else {"loc": (), "msg": "the request is not valid", "type": "value_error"}
+    # A field that may be one of several kinds has a problem with each; the deepest is of the kind that was meant.
+    first = max((p for p in problems if p["loc"][:2] == first["loc"][:2]), key=lambda p: len(p["loc"]), default=first)
     # pydantic names the member of a union too ("str", "list[Part]"); a client knows the fields only.
     where = [part for part in first["loc"][1:] if isinstance(part, int) or re.fullmatch(r"[a-z][a-z0-9_]*", part)]
     where = [part for part in where if part not in ("str", "int", "float", "bool")]

@@ -38,7 +38,7 @@ CATEGORIES = (
 class InputPart(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    type: str
+    type: Text
     text: Text | None = None
 
 

@@ -32,7 +32,7 @@ Metadata = Annotated[
 class Item(InMessage):
     """An item of the input; only messages are taken."""
 
-    type: str = "message"
+    type: Text = "message"
     role: Any = None
 
 

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dialog.messages import Message
 from dialog.turn import Turn
 from serve.api.errors import ApiError
 
 
-def _without_nul(text: str) -> str:
+def _storable(text: Any) -> Any:
+    """Text that every database can hold and UTF-8 can say. JSON's `\\ud83d`, half an emoji, is neither."""
+    if not isinstance(text, str):
+        return text
     if "\0" in text:
         raise ValueError("NUL characters are not taken")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"character {error.start} is half of a surrogate pair, an emoji cut in two; send whole characters"
+        ) from None
     return text
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[str, BeforeValidator(_storable)]
+"""Any text that comes in. It is looked at before lengths are, whose own message would not say what to do."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -33,8 +43,14 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str
+    type: Text
     text: Text | None = None
+
+
+class GivenMessage(Message):
+    """A message as the native endpoints take it."""
+
+    content: Text
 
 
 class InMessage(BaseModel):

@@ -17,7 +17,7 @@ from serve.api.keys import Caller, CallerDep
 from serve.api.live import EventStream, Live, comment, data, while_connected
 from serve.api.release import deltas
 from serve.api.runner import Ask, Keep, history, next_position
-from serve.api.schemas import Finite, Reply, Seed, Text
+from serve.api.schemas import Finite, GivenMessage, Reply, Seed, Text
 from serve.api.service import Service, ServiceDep
 from serve.api.storage import StoredTurn
 
@@ -30,7 +30,7 @@ class TurnRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     message: Text = Field(min_length=1)
-    messages: list[Message] = Field(default=[], description="What was said before, where it is not stored here.")
+    messages: list[GivenMessage] = Field(default=[], description="What was said before, where it is not stored here.")
     conversation: Text | None = Field(default=None, description="A stored conversation that this turn continues.")
     role: Text | None = Field(default=None, description="The conversation's or the service's role where left out.")
     seed: Seed | None = None
