@@ -11,10 +11,15 @@ from serve.api.errors import ApiError
 
 
 class Admission:
-    """At most `max_running` turns at once and `max_queue` waiting, first come, first served."""
+    """At most `max_running` turns at once and `max_queue` waiting, first come, first served.
 
-    def __init__(self, max_running: int, max_queue: int) -> None:
-        self.max_running, self.max_queue = max_running, max_queue
+    `on_change` is told how many run and wait, each time that changes.
+    """
+
+    def __init__(
+        self, max_running: int, max_queue: int, on_change: Callable[[int, int], None] = lambda running, waiting: None
+    ) -> None:
+        self.max_running, self.max_queue, self.on_change = max_running, max_queue, on_change
         self.running = 0
         self.waiting = 0
         self._slots = asyncio.Semaphore(max_running)
@@ -42,17 +47,22 @@ class Admission:
         self.check()
         if self._slots.locked():
             on_wait()
-        self.waiting += 1
+        self._change(waiting=1)
         try:
             await self._slots.acquire()
         finally:
-            self.waiting -= 1
+            self._change(waiting=-1)
         loop = asyncio.get_running_loop()
         started = loop.time()
-        self.running += 1
+        self._change(running=1)
         try:
             yield
         finally:
-            self.running -= 1
+            self._change(running=-1)
             self._slots.release()
             self._seconds += 0.2 * (loop.time() - started - self._seconds)
+
+    def _change(self, running: int = 0, waiting: int = 0) -> None:
+        self.running += running
+        self.waiting += waiting
+        self.on_change(self.running, self.waiting)

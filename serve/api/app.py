@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from dialog.agent import Agent
+from dialog.errors import DialogError
 from serve.api import chat, conversations, feedback, health, models, moderations, page, responses, tools, turns
 from serve.api.admission import Admission
 from serve.api.cors import Cors
@@ -28,13 +29,16 @@ from serve.api.service import Service, known_roles
 from serve.api.storage import Store, upgrade
 from serve.api.storage.database import Database
 from serve.api.telemetry import Tracer
-from serve.errors import SettingsError
+from serve.errors import ServeError, SettingsError
 from serve.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 SETTINGS_VARIABLE = "GROUNDLING_WORKER_SETTINGS"
 """How a worker process is given the settings that its parent resolved."""
+
+WORKER_FAILED = signal.SIGUSR1
+"""How a worker tells its parent that none of them can start."""
 
 DATABASE_RETRY_SECONDS = 2.0
 SWEEP_SECONDS = 3_600.0
@@ -101,22 +105,32 @@ def build_service(settings: Settings, tracer: Tracer) -> Service:
     """The parts, connected; nothing is opened or loaded yet. Raises RoleError."""
     store = Store(Database(settings.database))
     slot = AgentSlot(settings)
-    admission = Admission(settings.max_running, settings.max_queue)
-    limits = Limits(store, settings)
     metrics = Metrics()
-    metrics.watch(lambda: admission.running, lambda: admission.waiting)
+    admission = Admission(settings.max_running, settings.max_queue, metrics.set_queue)
+    limits = Limits(store, settings)
     runner = Runner(settings, slot, store, admission, limits, metrics, tracer)
     roles, own = known_roles(settings.role)
     return Service(settings, slot, store, admission, limits, metrics, tracer, runner, roles=roles, own_role=own)
 
 
 def worker_app() -> FastAPI:
-    """The application of a worker process, from the settings that its parent left in the environment."""
+    """The application of a worker process, from the settings that its parent left in the environment.
+
+    What cannot be loaded here could not be in another worker either, so the parent is told to end them all.
+    """
     from serve.api.logs import set_up_logs
+
+    def on_failure() -> None:
+        os.kill(os.getppid(), WORKER_FAILED)
 
     settings = Settings.model_construct(**Settings.model_validate_json(os.environ[SETTINGS_VARIABLE]).model_dump())
     set_up_logs(settings)
-    return create_app(settings, on_failure=lambda: os.kill(os.getppid(), signal.SIGTERM))
+    try:
+        return create_app(settings, on_failure=on_failure)
+    except Exception as error:
+        logger.error("a worker cannot start: %s", error, exc_info=not isinstance(error, ServeError | DialogError))
+        on_failure()
+        raise SystemExit(1) from None
 
 
 async def _prepare(service: Service, on_failure: Callable[[], None]) -> None:

@@ -1,12 +1,13 @@
 """Prometheus metrics: requests, turns and their stages, the filter, tools, the queue, tokens.
 
-With several processes, PROMETHEUS_MULTIPROC_DIR (set by `groundling serve`) makes them one.
+With several processes, PROMETHEUS_MULTIPROC_DIR (set by `groundling serve`) makes them one: each process keeps its
+values in files there, and whichever is asked adds them up. So the gauges are set when they change, not when they are
+read.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -41,13 +42,10 @@ class Metrics:
             "groundling_turns_waiting", "Turns that wait for a slot.", registry=r, multiprocess_mode="livesum"
         )
 
-    def watch(self, running: Callable[[], int], waiting: Callable[[], int]) -> None:
-        """Where the gauges are read from."""
-        self._running, self._waiting = running, waiting
-
-    def update_gauges(self) -> None:
-        self.running.set(self._running())
-        self.waiting.set(self._waiting())
+    def set_queue(self, running: int, waiting: int) -> None:
+        """How many turns of this process run and wait now."""
+        self.running.set(running)
+        self.waiting.set(waiting)
 
     def count_turn(self, turn: Turn) -> None:
         self.turns.labels(turn.finish_reason).inc()
@@ -62,7 +60,6 @@ class Metrics:
 
     def render(self) -> bytes:
         """The metrics in Prometheus' text format, of all processes."""
-        self.update_gauges()
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             registry = CollectorRegistry()
             MultiProcessCollector(registry)

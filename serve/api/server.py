@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from prometheus_client.multiprocess import mark_process_dead
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from serve.api.app import SETTINGS_VARIABLE, create_app
 from serve.api.logs import set_up_logs
 from serve.api.protocol import protocol
-from serve.errors import SettingsError
+from serve.api.service import known_roles
+from serve.api.telemetry import Tracer
+from serve.errors import ServeError, SettingsError
 from serve.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -40,8 +43,17 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
+def check(settings: Settings) -> None:
+    """Raise what would end every process at its start, before there is one: RoleError, SettingsError."""
+    known_roles(settings.role)
+    Tracer(settings).close()
+
+
 def serve(settings: Settings, listener: socket.socket, on_listening: Callable[[], None] = lambda: None) -> None:
-    """Serve until a signal ends it. Raises the ServeError because of which the agent cannot be loaded."""
+    """Serve until a signal ends it. Raises the ServeError because of which the agent cannot be loaded.
+
+    With several workers the reason is in the log, and the error says so.
+    """
     options = {
         "host": settings.host,
         "port": settings.port,
@@ -92,6 +104,35 @@ def serve(settings: Settings, listener: socket.socket, on_listening: Callable[[]
         raise service.slot.failure
 
 
+class Workers(Multiprocess):
+    """uvicorn's worker processes. It knows when none can start, and takes those that are gone out of the metrics."""
+
+    failed = False
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], metrics: str) -> None:
+        """`metrics` is the folder that the workers' metrics are in."""
+        super().__init__(config, sockets)
+        self._metrics = metrics
+        self._known: dict[int, Process] = {}
+
+    def handle_usr1(self) -> None:
+        """A worker sent `WORKER_FAILED`."""
+        self.failed = True
+        self.should_exit.set()
+
+    def keep_subprocess_alive(self) -> None:
+        before = self._known | self._present()
+        super().keep_subprocess_alive()
+        present = self._present()
+        for pid in before.keys() - present.keys():
+            mark_process_dead(pid, self._metrics)  # what it ran and let wait when it died is no more
+            logger.warning("a worker is gone", extra={"pid": pid, "exit_status": before[pid].exitcode})
+        self._known = present
+
+    def _present(self) -> dict[int, Process]:
+        return {process.pid: process for process in self.processes if process.pid is not None}
+
+
 def _serve_many(
     settings: Settings, listener: socket.socket, options: dict, on_listening: Callable[[], None]
 ) -> None:  # fmt: skip
@@ -105,11 +146,15 @@ def _serve_many(
         for warning in settings.warnings():
             logger.warning("%s", warning)
         config = uvicorn.Config("serve.api.app:worker_app", factory=True, workers=settings.workers, **options)
+        workers = Workers(config, [listener], folder)
         on_listening()
-        Multiprocess(config, sockets=[listener]).run()
+        workers.run()
     finally:
+        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
         shutil.rmtree(folder, ignore_errors=True)
         listener.close()
+    if workers.failed:
+        raise ServeError("no worker can start. The log's last error says why; mend that and start again.")
 
 
 def __getattr__(name: str) -> object:

@@ -61,11 +61,12 @@ def serve(config: Path | None, as_json: bool, show_settings: bool, **flags: Any)
         click.echo(json.dumps(settings.shown(), indent=None if as_json else 2))
         _warn(settings)
         return
-    from serve.api.server import listen
+    from serve.api.server import check, listen
     from serve.api.server import serve as run
 
     click.echo(f"settings {json.dumps(settings.shown())}", err=True)
     _warn(settings)
+    check(settings)  # before a first key is made, which is shown only once
     listener = listen(settings)
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
