@@ -1,12 +1,13 @@
-"""LangChain both ways: its tools and retrievers as ours, ours as its tools.
+"""LangChain both ways: its tools, retrievers and vector stores as ours, ours as its tools.
 
     from toolset.langchain import as_langchain, as_tool
 
-    Toolset([as_tool(some_base_tool), as_tool(some_retriever, name="papers")])
+    Toolset([as_tool(some_base_tool), as_tool(some_retriever, name="papers"), as_tool(some_vector_store)])
     llm.bind_tools(as_langchain(toolset))
 
-A plugin's entry point may also name a `BaseTool` or `BaseRetriever` itself. Sources travel both ways in the
-artifact of `content_and_artifact`. Boundary: needs langchain-core alone; the agent as a chat model is the dialog's.
+A plugin's entry point may also name a `BaseTool`, `BaseRetriever` or `VectorStore` itself. Sources travel both ways
+in the artifact of `content_and_artifact`. Boundary: needs langchain-core alone; the agent as a chat model is the
+dialog's.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from langchain_core.messages import ToolMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import BaseTool, ToolException
 from langchain_core.tools.base import ArgsSchema
+from langchain_core.vectorstores import VectorStore
 from pydantic import BaseModel, Field, PrivateAttr
 
 from toolset.errors import ToolConfigError, ToolsetError
@@ -36,7 +38,7 @@ class LangChainToolError(ToolsetError):
 
 
 def as_tool(
-    inner: BaseTool | BaseRetriever,
+    inner: BaseTool | BaseRetriever | VectorStore,
     *,
     name: str | None = None,
     description: str | None = None,
@@ -46,16 +48,20 @@ def as_tool(
     needs: frozenset[Need] = frozenset(),
     open_domain: bool | None = None,
 ) -> Tool:
-    """A LangChain tool or retriever as a tool of ours.
+    """A LangChain tool, retriever or vector store as a tool of ours.
 
     `argument` is the parameter that takes the query, by default the only one that is required; `fixed` holds further
-    arguments. A retriever answers any query by similarity, so it is `open_domain` unless told otherwise.
+    arguments, for a vector store those of its search (`k`, `filter`). A retriever or store answers any query by
+    similarity, so it is `open_domain` unless told otherwise.
 
     Raises ToolConfigError where the tool has several parameters and none is named.
     """
-    name = name or tool_name(getattr(inner, "name", None) or type(inner).__name__)
+    kind = type(inner).__name__
+    name = name or tool_name(getattr(inner, "name", None) or kind)
+    if isinstance(inner, VectorStore):
+        inner = inner.as_retriever(search_kwargs=dict(fixed or {}))
     if isinstance(inner, BaseRetriever):
-        description = description or f"Finds passages with {type(inner).__name__}."
+        description = description or f"Finds passages with {kind}."
         options = {"timeout": timeout, "needs": needs, "open_domain": open_domain is not False}
         return FunctionTool(_retriever_function(inner), name=name, description=description, **options)
     argument = argument or _only_argument(inner)

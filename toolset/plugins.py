@@ -5,9 +5,9 @@ A package offers tools through the entry-point group `groundling.tools`:
     [project.entry-points."groundling.tools"]
     weather = "groundling_weather:weather"
 
-The name after the colon is a tool, a list of tools, a `Tool` class, a LangChain tool or retriever, or a function
-that returns any of these; a class or function is called with the tool's `settings` as keyword arguments. A plugin
-that cannot be used is named in the problems and skipped; it never keeps the others from loading.
+The name after the colon is a tool, a list of tools, a `Tool` class, a LangChain tool, retriever or vector store, or a
+function that returns any of these; a class or function is called with the tool's `settings` as keyword arguments. A
+plugin that cannot be used is named in the problems and skipped; it never keeps the others from loading.
 Boundary: it imports and configures; running the tools is the toolset's.
 """
 
@@ -29,6 +29,11 @@ from toolset.toolset import Toolset
 
 GROUP = "groundling.tools"
 BUILT_IN = "built in"
+LANGCHAIN = (
+    "langchain_core.tools.base.BaseTool",
+    "langchain_core.retrievers.BaseRetriever",
+    "langchain_core.vectorstores.base.VectorStore",
+)
 
 
 class Problem(NamedTuple):
@@ -135,9 +140,9 @@ def load_object(found: object, settings: dict[str, object]) -> list[Tool]:
 
 
 def _is_langchain(found: object) -> bool:
-    """Whether it is a LangChain tool or retriever; LangChain is not imported to find out."""
+    """Whether it is a LangChain tool, retriever or vector store; LangChain is not imported to find out."""
     names = {f"{base.__module__}.{base.__name__}" for base in type(found).__mro__}
-    return bool(names & {"langchain_core.tools.base.BaseTool", "langchain_core.retrievers.BaseRetriever"})
+    return not names.isdisjoint(LANGCHAIN)
 
 
 def _add_plugin(collected: _Collected, config: ToolsConfig, entry_point: importlib.metadata.EntryPoint) -> None:

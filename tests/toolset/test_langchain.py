@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.messages import ToolMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import BaseTool, StructuredTool, ToolException, create_retriever_tool
 from langchain_core.tools import tool as langchain_tool
+from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
@@ -57,6 +59,39 @@ async def test_a_retriever_tool_brings_its_documents_as_artifact():
     made = as_tool(inner)
     assert (made.name, made.description) == ("find_passages", "Finds.")
     assert (await ask(made, "Ely")).results == PASSAGES
+
+
+class Letters(Embeddings):
+    """How often each letter occurs: alike are texts of the same letters."""
+
+    def embed_query(self, text: str) -> list[float]:
+        return [float(text.lower().count(letter)) for letter in "abcdefghijklmnopqrstuvwxyz"]
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+
+@pytest.fixture
+def store() -> InMemoryVectorStore:
+    made = InMemoryVectorStore(Letters())
+    towns = {"Ely": "Ely lies on the Ouse.", "Ypres": "Ypres lies on the Ieperlee.", "Oslo": "Oslo lies on a fjord."}
+    made.add_documents([Document(page_content=text, metadata={"title": town}, id=town) for town, text in towns.items()])
+    return made
+
+
+async def test_a_vector_store_is_a_tool_with_sources(store: InMemoryVectorStore):
+    made = as_tool(store)
+    assert (made.name, made.open_domain) == ("in_memory_vector_store", True)
+    found = (await ask(made, "Oslo lies on a fjord")).results
+    assert found[0] == Result(text="Oslo lies on a fjord.", source=Source(title="Oslo", id="Oslo"))
+    assert len(found) == 3
+    assert len((await ask(as_tool(store, name="towns", fixed={"k": 1}), "Ely")).results) == 1
+
+
+async def test_an_entry_point_may_name_a_vector_store(store: InMemoryVectorStore):
+    (made,) = load_object(store, {"name": "towns", "fixed": {"k": 2}})
+    assert (made.name, len((await ask(made, "Ypres")).results)) == ("towns", 2)
+    assert [made.name for made in load_object(lambda: store, {})] == ["in_memory_vector_store"]
 
 
 @langchain_tool
