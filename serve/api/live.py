@@ -50,14 +50,16 @@ class Live(Generic[T]):
                 yield self._events.get_nowait()
                 continue
             getter = asyncio.ensure_future(self._events.get())
-            done, _ = await asyncio.wait(
-                {self.task, getter}, timeout=KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
+            try:
+                done, _ = await asyncio.wait(
+                    {self.task, getter}, timeout=KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:  # also where the client goes away while nothing happens
+                if not getter.done():
+                    getter.cancel()
             if getter in done:
                 yield getter.result()
-                continue
-            getter.cancel()
-            if not done:
+            elif not done:
                 yield None
 
     async def cancel(self) -> None:

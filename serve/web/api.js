@@ -23,6 +23,18 @@ export const key = {
   },
 };
 
+const BROKEN = { message: "The connection broke before the answer was complete. Send it again.", code: "broken" };
+
+// A body that breaks off is no fault of the page: browsers call it a TypeError, and what came of it may not parse.
+async function whole(reading) {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, BROKEN);
+  }
+}
+
 async function send(method, path, body, signal) {
   const headers = {};
   if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
@@ -41,9 +53,9 @@ async function send(method, path, body, signal) {
   return response;
 }
 
-export async function call(method, path, body) {
-  const response = await send(method, path, body);
-  return response.status === 204 ? null : response.json();
+export async function call(method, path, body, signal) {
+  const response = await send(method, path, body, signal);
+  return response.status === 204 ? null : whole(response.json());
 }
 
 // Sends a message and calls on[event](data) for each server-sent event: progress, delta, turn, error.
@@ -53,7 +65,7 @@ export async function streamTurn(body, on, signal) {
   let rest = "";
   let ended = false;
   while (!ended) {
-    const { value, done } = await reader.read();
+    const { value, done } = await whole(reader.read());
     if (done) break;
     rest += value;
     const blocks = rest.split("\n\n");
@@ -65,7 +77,7 @@ export async function streamTurn(body, on, signal) {
       else if (event) on[event]?.(data);
     }
   }
-  if (!ended) throw new ApiError(0, { message: "The connection broke before the answer was complete.", code: "broken" });
+  if (!ended) throw new ApiError(0, BROKEN);
 }
 
 function parse(block) {

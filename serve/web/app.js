@@ -7,7 +7,8 @@ import { feedbackButtons } from "./feedback.js";
 import { hideWhy, showWhy } from "./why.js";
 
 const EXAMPLES = ["What is 15% of 80?", "Who painted the Mona Lisa?", "How do you say “good morning” in Spanish?"];
-const state = { conversation: null, roles: [], running: null };
+const PAGE = 100; // conversations listed at a time
+const state = { conversation: null, roles: [], running: null, pages: 1 };
 
 const log = byId("log");
 const message = byId("message");
@@ -62,6 +63,16 @@ function failReply({ holder, text }, problem) {
   text.textContent = problem;
 }
 
+function write(text) {
+  message.value = text;
+  fitMessage();
+}
+
+function fitMessage() {
+  message.style.height = "";
+  if (message.value) message.style.height = `${message.scrollHeight}px`;
+}
+
 function toEnd() {
   log.scrollTop = log.scrollHeight;
 }
@@ -79,7 +90,7 @@ async function ask(text) {
   let shown = "";
   try {
     if (!state.conversation) {
-      const made = await call("POST", "/v1/conversations", { role: byId("role").value });
+      const made = await call("POST", "/v1/conversations", { role: byId("role").value }, stop.signal);
       state.conversation = made.id;
     }
     await streamTurn({ message: text, conversation: state.conversation }, {
@@ -92,19 +103,23 @@ async function ask(text) {
       },
     }, stop.signal);
   } catch (error) {
+    if (state.running !== stop) return; // whoever asked has left the page
     if (error.name === "AbortError") { failReply(reply, "Stopped."); say("Stopped."); }
     else if (error instanceof ApiError) {
       failReply(reply, error.message);
       say("");
+      if (!message.value) write(text); // to be sent again
       if (error.status === 401) askForKey(error.message);
     } else { failReply(reply, "Something went wrong on this page."); say(""); throw error; }
   } finally {
-    state.running = null;
-    setBusy(false);
-    toEnd();
-    message.focus();
+    if (state.running === stop) {
+      state.running = null;
+      setBusy(false);
+      toEnd();
+      message.focus();
+    }
   }
-  if (key.get()) await guarded(loadConversations());
+  await guarded(loadConversations());
 }
 
 function setBusy(busy) {
@@ -116,9 +131,22 @@ function setBusy(busy) {
 // Conversations
 
 async function loadConversations() {
-  const { data } = await call("GET", "/v1/conversations?limit=100");
-  byId("no-conversations").hidden = data.length > 0;
-  byId("conversations").replaceChildren(...data.map((conversation) => {
+  const asker = key.get();
+  const found = [];
+  let more = true;
+  for (let page = 0; more && page < state.pages; page += 1) {
+    const before = found.length ? `&before=${encodeURIComponent(found.at(-1).updated_at)}` : "";
+    const { data, has_more } = await call("GET", `/v1/conversations?limit=${PAGE}${before}`);
+    found.push(...data);
+    more = has_more;
+  }
+  if (key.get() === asker) showConversations(found, more);
+}
+
+function showConversations(found, more) {
+  byId("no-conversations").hidden = found.length > 0;
+  byId("more-conversations").hidden = !more;
+  byId("conversations").replaceChildren(...found.map((conversation) => {
     const title = conversation.title || "New conversation";
     const current = conversation.id === state.conversation;
     if (current) byId("title").textContent = title;
@@ -132,8 +160,9 @@ async function loadConversations() {
 
 async function openConversation(id) {
   if (state.running) return;
+  const asker = key.get();
   const whole = await guarded(call("GET", `/v1/conversations/${encodeURIComponent(id)}`));
-  if (!whole) return;
+  if (!whole || key.get() !== asker) return;
   clearLog();
   state.conversation = whole.id;
   byId("role").value = whole.role;
@@ -202,6 +231,17 @@ function askForKey(problem = "") {
   if (!byId("key-dialog").open) byId("key-dialog").showModal();
 }
 
+// Nothing of whoever used the page before may stay on it.
+function changeKey(text) {
+  state.running?.abort();
+  state.running = null;
+  if (text) key.set(text);
+  else key.forget();
+  state.pages = 1;
+  showConversations([], false);
+  newConversation();
+}
+
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
   byId("theme").textContent = theme === "dark" ? "Light mode" : "Dark mode";
@@ -229,8 +269,7 @@ byId("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = message.value.trim();
   if (!text || state.running) return;
-  message.value = "";
-  message.style.height = "";
+  write("");
   ask(text);
 });
 message.addEventListener("keydown", (event) => {
@@ -239,10 +278,7 @@ message.addEventListener("keydown", (event) => {
     byId("composer").requestSubmit();
   }
 });
-message.addEventListener("input", () => {
-  message.style.height = "auto";
-  message.style.height = `${message.scrollHeight}px`;
-});
+message.addEventListener("input", fitMessage);
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || byId("key-dialog").open) return;
   hideSnippet();
@@ -260,7 +296,8 @@ byId("theme").addEventListener("click", () => {
   localStorage.setItem("groundling-theme", theme);
   setTheme(theme);
 });
-byId("forget-key").addEventListener("click", () => { key.forget(); askForKey(); });
-byId("key-form").addEventListener("submit", () => { key.set(byId("key").value.trim()); byId("key").value = ""; start(); });
+byId("more-conversations").addEventListener("click", () => { state.pages += 1; guarded(loadConversations()); });
+byId("forget-key").addEventListener("click", () => { changeKey(null); write(""); askForKey(); });
+byId("key-form").addEventListener("submit", () => { changeKey(byId("key").value.trim()); byId("key").value = ""; start(); });
 setTheme(localStorage.getItem("groundling-theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
 start();

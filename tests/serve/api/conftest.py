@@ -59,6 +59,7 @@ class Running:
     app: FastAPI
     key: str
     key_id: str
+    server: uvicorn.Server
 
     @property
     def service(self) -> Any:
@@ -74,6 +75,11 @@ class Running:
 
     def openai(self, **options: Any) -> AsyncOpenAI:
         return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, **options)
+
+    def drop_connections(self) -> None:
+        """Break every open connection, as a network does."""
+        for connection in list(self.server.server_state.connections):
+            connection.transport.abort()  # type: ignore[union-attr]
 
     async def another_key(self, **options: Any) -> str:
         return (await create_key(self.service.store, "another", **options))[1]
@@ -98,7 +104,7 @@ async def running(settings: Settings, **options: Any) -> AsyncIterator[Running]:
         async with httpx.AsyncClient(base_url=url) as client:
             await eventually(lambda: ready(client), 120)
         key, text = await create_key(app.state.service.store, "test", admin=True)
-        yield Running(url, app, text, key.id)
+        yield Running(url, app, text, key.id, server)
     finally:
         server.should_exit = True
         await task

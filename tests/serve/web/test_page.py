@@ -235,3 +235,56 @@ async def test_an_error_is_told_and_the_page_goes_on(open_page: Open):
     await expect(page.locator(".reply.failed")).to_contain_text("engine cannot be reached")
     await ask(page, "say still here")
     await expect(page.locator(".reply .text").nth(1)).to_have_text("still here")
+
+
+async def test_a_connection_that_breaks_is_told_and_what_was_typed_is_there_again(open_page: Open, served: Running):
+    page = await open_page()
+    await ask(page, "slow 30 about a river")
+    await expect(page.get_by_role("status")).to_have_text("Writing 4 candidates…")
+    served.drop_connections()
+    await expect(page.locator(".reply.failed")).to_contain_text("The connection broke")
+    box = page.get_by_label("Message", exact=True)
+    await expect(box).to_have_value("slow 30 about a river")
+    await expect(box).to_be_focused()
+    await box.fill("say still here")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".reply .text").last).to_have_text("still here")
+    await expect(box).to_have_value("")
+
+
+async def test_another_key_leaves_nothing_of_whoever_was_there_before(open_page: Open, served: Running):
+    other = await served.another_key()
+    page = await open_page()
+    await ask(page, "say a secret")
+    await expect(page.get_by_role("button", name="Why this answer")).to_be_visible()
+    await expect(page.get_by_role("navigation", name="Conversations")).to_contain_text("say a secret")
+    await ask(page, "slow 30 for another secret")
+    await page.get_by_label("Message", exact=True).fill("a secret draft")
+    await page.get_by_role("button", name="Change key").click()
+    await expect(page.locator(".user, .reply, #conversations li")).to_have_count(0)
+    await page.get_by_role("dialog", name="API key").get_by_label("Key").fill(other)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("Your conversations will be here.")).to_be_visible()
+    await ask(page, "say hello from another")
+    await expect(page.locator(".reply .text")).to_have_text(["hello from another"])
+    await expect(page.locator("#conversations li")).to_have_text(["say hello from another✕"])
+    assert "secret" not in await page.locator("body").inner_text()
+    await eventually(lambda: served.agent.decoder.cancelled == 1)  # type: ignore[attr-defined]
+
+
+async def test_all_conversations_can_be_listed(open_page: Open, served: Running):
+    for i in range(230):
+        await served.service.store.add_conversation(f"conv_{i}", served.key_id, title=f"Number {i}", role="assistant")
+    page = await open_page()
+    items = page.get_by_role("navigation", name="Conversations").get_by_role("listitem")
+    await expect(items).to_have_count(100)
+    await expect(items.first).to_contain_text("Number 229")
+    older = page.get_by_role("button", name="Older conversations")
+    await older.click()
+    await expect(items).to_have_count(200)
+    await older.click()
+    await expect(items).to_have_count(230)
+    await expect(items.last).to_contain_text("Number 0")
+    await expect(older).to_be_hidden()
+    await ask(page, "say one more")
+    await expect(items).to_have_count(231)
