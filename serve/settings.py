@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from serve.errors import SettingsError
 from serve.home import home
+from serve.masking import masked_parameters, masked_url
 
 ASSEMBLED = "serve.api.loading:assembled"
 """The agent that is made of model, engine, adapter, corpus and role."""
@@ -129,16 +130,17 @@ class Settings(BaseSettings):
         embedded = not self.engine.startswith(("http://", "https://"))
         if self.workers > 1 and embedded and self.agent == ASSEMBLED:
             return [
-                f"workers is {self.workers} and engine is {self.engine!r}: each process loads the model by itself, "
-                f"{self.workers} copies in memory that share one machine's processors. Start one `vllm serve MODEL` "
-                "and give its URL as the engine, or set workers to 1."
+                f"workers is {self.workers} and engine is {masked_url(self.engine)!r}: each process loads the model by "
+                f"itself, {self.workers} copies in memory that share one machine's processors. Start one "
+                "`vllm serve MODEL` and give its URL as the engine, or set workers to 1."
             ]
         return []
 
     def shown(self) -> dict[str, Any]:
-        """The settings as they may be printed: the database's password is masked."""
+        """The settings as they may be printed: credentials in the addresses of engine and database are masked."""
         shown = self.model_dump(mode="json")
-        shown["database"] = make_url(self.database).render_as_string(hide_password=True)
+        shown["database"] = masked_parameters(make_url(self.database).render_as_string(hide_password=True))
+        shown["engine"] = masked_url(self.engine)
         return shown
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from dialog.decoder import Decoder
 from serve.errors import SettingsError
+from serve.masking import masked_url
 
 ENGINES = ("transformers", "vllm")
 
@@ -52,6 +53,6 @@ async def open_decoder(
 
         return await RemoteDecoder.connect(engine, model_folder, **given)
     raise SettingsError(
-        f"unknown engine {engine!r}. Use {', '.join(ENGINES)}, or the URL of a running `vllm serve` "
+        f"unknown engine {masked_url(engine)!r}. Use {', '.join(ENGINES)}, or the URL of a running `vllm serve` "
         "such as http://127.0.0.1:8000."
     )

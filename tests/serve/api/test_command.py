@@ -57,12 +57,23 @@ def test_a_setting_that_cannot_be_used_is_named_and_no_secret_is_shown(given: di
     assert "hunter2" not in str(caught.value)
 
 
-def test_settings_are_shown_without_secrets():
-    shown = CliRunner().invoke(
-        main, ["serve", "--show-settings", "--json", "--database", "postgresql://me:hunter2@db/groundling"]
-    )
-    assert json.loads(shown.stdout)["database"] == "postgresql://me:***@db/groundling"
-    assert "hunter2" not in shown.output
+@pytest.mark.parametrize(
+    ("setting", "given", "printed"),
+    [
+        ("database", "postgresql://me:hunter2@db/groundling", "postgresql://me:***@db/groundling"),
+        ("database", "postgresql://db/g?user=me&password=hunter2", "postgresql://db/g?password=***&user=me"),
+        ("database", "postgresql://db/g?sslPassword=hunter2&ssl=1", "postgresql://db/g?ssl=1&sslPassword=***"),
+        ("engine", "http://me:hunter2@gpu:8001/v1", "http://***@gpu:8001/v1"),
+        ("engine", "http://hunter2@gpu:8001", "http://***@gpu:8001"),
+        ("engine", "http://me:hun/ter2@gpu:8001", "http://***@gpu:8001"),
+        ("engine", "https://gpu/v1?api_key=hunter2", "https://gpu/v1?***"),
+        ("engine", "transformers", "transformers"),
+    ],
+)
+def test_settings_are_shown_without_secrets(setting: str, given: str, printed: str):
+    shown = CliRunner().invoke(main, ["serve", "--show-settings", "--json", f"--{setting}", given])
+    assert json.loads(shown.stdout)[setting] == printed
+    assert "ter2" not in shown.output
 
 
 @pytest.mark.parametrize(

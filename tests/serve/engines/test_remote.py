@@ -150,3 +150,27 @@ async def test_a_gateway_without_tokenize_will_do(server, tokenizer_folder: Path
     decoder = await open_decoder(f"{url}/v1/", tokenizer_folder, model_name="another name", revision="r")
     assert decoder.info.context_length == 512
     await decoder.aclose()
+
+
+async def test_credentials_in_the_address_are_used_and_never_shown(server, tokenizer_folder: Path) -> None:
+    url, answers, seen = server
+    address = f"{url.replace('//', '//me:hunter2@')}/v1?team=hunter3"
+    serve_one(answers, tokenizer_folder)
+    for path in ("/v1/models", "/tokenize"):
+        answers[f"{path}?team=hunter3"] = answers.pop(path)
+    decoder = await open_decoder(address, tokenizer_folder, model_name="tiny", revision="r")
+    assert seen[-1]["Authorization"] == "Basic bWU6aHVudGVyMg=="
+    assert decoder.info.device == url
+    answers.clear()
+    with pytest.raises(EngineUnavailable) as gone:
+        await decoder.generate([5, 6], Sampling(n=1, max_tokens=1))
+    await decoder.aclose()
+    with pytest.raises(EngineUnavailable) as unreachable:
+        await open_decoder("http://me:hunter2@127.0.0.1:9", tokenizer_folder, model_name="m", revision="r")
+    with pytest.raises(EngineUnavailable) as mistyped:
+        await open_decoder("http://me:hun/ter2@127.0.0.1:9", tokenizer_folder, model_name="m", revision="r")
+    with pytest.raises(SettingsError) as unknown:
+        await open_decoder("htp://me:hunter2@127.0.0.1:9", tokenizer_folder, model_name="m", revision="r")
+    for caught in (gone, unreachable, mistyped, unknown):
+        assert "ter2" not in str(caught.value)
+        assert "hunter3" not in str(caught.value)
