@@ -23,7 +23,7 @@ from serve.api.errors import ApiError, add_error_handlers
 from serve.api.limits import Limits
 from serve.api.loading import AgentSlot
 from serve.api.metrics import Metrics
-from serve.api.middleware import BodyGuard, Envelope
+from serve.api.middleware import BodyGuard, Envelope, KeyGuard
 from serve.api.runner import Runner
 from serve.api.service import Service, known_roles
 from serve.api.storage import Store, upgrade
@@ -95,6 +95,7 @@ def create_app(
         app.include_router(page.router)
     add_error_handlers(app)
     app.add_middleware(BodyGuard, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
+    app.add_middleware(KeyGuard, settings=settings, store=service.store)
     app.add_middleware(Envelope, settings=settings, metrics=service.metrics)
     if settings.cors_origins:
         app.add_middleware(Cors, origins=settings.cors_origins)

@@ -14,14 +14,19 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from serve.api.errors import ApiError
 from serve.api.storage import ApiKey, Store
+from serve.settings import Settings
 
 KEY = re.compile(r"gl_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 LOCAL = "local"
 """Owner of everything where keys are not asked for."""
+
+CALLER = "groundling.caller"
+"""Key of a request's scope: its `Caller`."""
 
 _NOBODY = hashlib.sha256(b"").hexdigest()
 
@@ -79,24 +84,29 @@ def _hash(secret: str) -> str:
 bearer = HTTPBearer(auto_error=False, description="An API key made by `groundling keys create`.")
 
 
-async def authenticate(
-    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-) -> Caller:
-    """The caller of a request. Raises ApiError 401, 503 where the database cannot be asked."""
-    service = request.app.state.service
-    if not service.settings.auth:
+async def caller_of(settings: Settings, store: Store, authorization: str | None) -> Caller:
+    """Who sends a request with this Authorization header.
+
+    Raises ApiError 401, 503 where the database cannot be asked.
+    """
+    if not settings.auth:
         return Caller(LOCAL)
-    if given is None:
+    scheme, text = get_authorization_scheme_param(authorization)
+    if scheme.lower() != "bearer" or not text:
         raise ApiError(
             401,
             "No API key was given. Send `Authorization: Bearer gl_...`; `groundling keys create` makes one.",
             code="missing_api_key",
         )
-    key = await check_key(service.store, given.credentials)
+    key = await check_key(store, text)
     if key is None:
         raise ApiError(401, "The API key is not valid, or was revoked.", code="invalid_api_key")
-    request.scope["groundling.owner"] = key.id
     return Caller(key.id, key)
+
+
+async def authenticate(request: Request, given: Annotated[object, Depends(bearer)]) -> Caller:
+    """The caller, whom `KeyGuard` found before the body was read; `given` is for the OpenAPI document alone."""
+    return request.scope[CALLER]
 
 
 async def authenticate_admin(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:

@@ -1,4 +1,4 @@
-"""Around every request: an id, a log line, metrics, security headers, a bounded body, and no unshaped error.
+"""Around every request: an id, a log line, metrics, security headers, a key, a bounded body, and no unshaped error.
 
 Plain ASGI, so that a client's leaving reaches the endpoint and streams are not buffered.
 """
@@ -15,9 +15,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.api.errors import ApiError, as_api_error
+from serve.api.keys import CALLER, caller_of
 from serve.api.live import ClientGone
 from serve.api.metrics import Metrics
 from serve.api.protocol import CROWDED
+from serve.api.storage import Store
 from serve.settings import Settings, is_loopback
 
 CROWDED_SECONDS = 1
@@ -52,6 +54,8 @@ class Envelope:
         request_id = f"req_{uuid4().hex}"
         started = time.perf_counter()
         status = 0
+        # HEAD is GET without its body, which the connection leaves out.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def send_wrapped(message: Message) -> None:
             nonlocal status
@@ -68,7 +72,7 @@ class Envelope:
         try:
             self._check_crowd(scope)
             self._check_host(scope)
-            await self.app(scope, receive, send_wrapped)
+            await self.app(inner, receive, send_wrapped)
         except ClientGone:
             status = status or 499
         except Exception as error:
@@ -80,7 +84,7 @@ class Envelope:
             status = status or 499
             raise
         finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = getattr(inner.get("route"), "path", "unmatched")
             seconds = time.perf_counter() - started
             method = scope["method"] if scope["method"] in METHODS else "other"  # a label for each invention would stay
             self.metrics.requests.labels(route, method, str(status)).inc()
@@ -91,7 +95,7 @@ class Envelope:
                 "route": route,
                 "status": status,
                 "ms": round(seconds * 1000, 1),
-                "owner": scope.get("groundling.owner"),
+                "owner": inner[CALLER].owner if CALLER in inner else None,
             }
             quiet = route in ("/healthz", "/readyz", "/metrics")
             logger.log(logging.DEBUG if quiet else logging.INFO, "request", extra=fields)
@@ -116,6 +120,18 @@ class Envelope:
         name = host.rsplit(":", 1)[0].strip("[]") if not host.endswith("]") else host.strip("[]")
         if not is_loopback(name):
             raise ApiError(421, f"host {name[:100]!r} is not served here.", code="unknown_host")
+
+
+class KeyGuard:
+    """Asks who calls before anything reads what they send."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, store: Store) -> None:
+        self.app, self.settings, self.store = app, settings, store
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (scope["path"].startswith("/v1/") or scope["path"] == "/metrics"):
+            scope[CALLER] = await caller_of(self.settings, self.store, Headers(scope=scope).get("authorization"))
+        await self.app(scope, receive, send)
 
 
 class BodyGuard:

@@ -32,7 +32,9 @@ def protocol(header_seconds: float, max_connections: int) -> type[H11Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            # A body that goes on after its request was answered is time-limited as a head is.
+            answered = self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
+            if (self.conn.their_state is h11.IDLE or answered) and not self.transport.is_closing():
                 self._arm()
             else:
                 self._disarm()
