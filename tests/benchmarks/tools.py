@@ -24,7 +24,7 @@ from tests.toolset.calculator.table import NOW, TABLE
 from toolset.calculator import Calculator
 from toolset.tool import as_results
 
-TRANSLATIONS = ("hello in Spanish", "good morning in French", "translate 'the house is red' to Catalan")
+TRANSLATIONS = ("hello in Spanish", "butterfly in French", "translate 'the house is red' to Catalan")
 
 
 def timed(work: Callable[[], Any], repeats: int, clock: Callable[[], float] = time.perf_counter) -> float:

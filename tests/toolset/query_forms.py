@@ -23,6 +23,7 @@ that tool: another tool, or the model, answers it. This page is made from the ta
 TRANSLATOR = """## Translator
 
 How a query is read; what it is translated to depends on the backends that are installed (`groundling tools list`).
+Greetings and courtesies come from a phrase table that is always there.
 Every language of ISO 639-1 is known by its English name and, where it has one, by its own.
 """
 

@@ -98,7 +98,7 @@ ENGLISH = Grammar(
     said=_pattern(r" (?:said|translated|expressed|called|be|be said|be called|be translated)$"),
     what_is=_pattern(r"^(?:what(?:'s|’s|s| is| are| was| would)) "),
     polite=_pattern(
-        r"^(?:(?:hi|hello|hey|ok|okay|so|and)(?=,| there,) ?(?:there,)?|please|kindly|"
+        r"^(?:(?:hi|hello|hey|ok|okay|so|and)(?=,| there,) ?(?:there,)?|please(?! in(?: \S+){1,4}[?!. ]*$)|kindly|"
         r"(?:can|could|would|will) you (?:please |kindly )?(?:tell me |help me )?"
         r"(?=how |what |translate |say |the translation)|tell me(?= how | what | the )|do you know(?= how | what )|"
         r"i want to know(?= how | what )|i wonder(?= how | what )|can i ask(?= how | what ))"

@@ -1,8 +1,8 @@
 """The translator: a tool that answers queries which ask for a translation, and leaves all others alone.
 
-Backends are asked in order: a neural model where one is configured, Apertium's direct pairs, FreeDict's words, and
-last Apertium by way of another language. Each result names what made it and how sure that is. Without any backend
-the translator answers nothing, and `status` says how to get one.
+Greetings and courtesies come from a phrase table. For all else backends are asked in order: a neural model where one is
+configured, Apertium's direct pairs, FreeDict's words, and last Apertium by way of another language. Each result names
+what made it and how sure that is. Without any backend there are only the greetings, and `status` says how to get one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolset.tool import Result, Source, Tool
-from toolset.translator import identify
+from toolset.translator import identify, phrases
 from toolset.translator.apertium import Apertium, Pivot, run_subprocess
 from toolset.translator.apy import ApyServer
 from toolset.translator.backend import Backend, BackendError, Translation
@@ -48,7 +48,7 @@ class Translator(Tool):
         pair: (source, target) of a model for one pair that does not say its languages itself.
         beams, batch_size, device: how the model runs.
         server: keep one `apertium-apy` running, where it is installed, instead of a process a text.
-        backends: these instead of all others.
+        backends: these instead of all others, the phrase table included.
 
     Raises:
         ToolConfigError: for a model or setting that is not usable as given.
@@ -73,6 +73,7 @@ class Translator(Tool):
         backends: Sequence[Backend] | None = None,
     ) -> None:
         self.backends: list[Backend] = list(backends or ())
+        self.greets = backends is None
         if backends is None:
             if model is not None:
                 self.backends.append(Neural(model, pair=pair, beams=beams, batch_size=batch_size, device=device))
@@ -95,12 +96,14 @@ class Translator(Tool):
 
     def answer(self, request: Request) -> Translation | None:
         """The best translation for `request`, or None."""
+        if not request.certain and not self._foreign(request):
+            return None
+        if self.greets and (greeting := phrases.answer(request)):
+            return greeting
         if request.either_way:
             back = self._best(request.text, [_Origin(request.target, guessed=True)], request.asking)
             if back and not back.unknown and not _same(back.text, request.text):
                 return back
-        if not request.certain and not self._foreign(request):
-            return None
         best = self._best(request.text, self._origins(request), request.target)
         if best and _same(best.text, request.text) and best.source not in (request.source, request.asking):
             return None  # a word that comes back as it went, from a language that was only guessed, says nothing
@@ -127,6 +130,8 @@ class Translator(Tool):
             if (codes := b.sources(request.target))
         ]
         here = f"Into {target} there is {'; '.join(known)}." if known else f"Nothing here translates into {target}."
+        if self.greets and request.target in phrases.table().languages:
+            here += " Greetings and courtesies are known."
         german = " German without a model is single words only." if "de" in (request.target, request.source) else ""
         return (
             f"No translation of {request.text[:80]!r}. {here}{german} A model configured for the translator does more."
@@ -188,10 +193,8 @@ class Translator(Tool):
 
     def status(self) -> str:
         """What the translator can do here, a line for each backend, and how to get what is missing."""
-        return (
-            "\n".join(line for backend in self.backends if (line := backend.status()))
-            or "The translator has no backend."
-        )
+        lines = [line for backend in self.backends if (line := backend.status())]
+        return "\n".join([phrases.status(), *lines] if self.greets else lines) or "The translator has no backend."
 
     def close(self) -> None:
         """Stop what runs (the Apertium server) and free the model."""

@@ -89,8 +89,8 @@ def installed() -> Iterator[Translator]:
 
 @needs_apertium
 def test_a_translation_reads_as_an_answer_and_names_what_made_it(installed: Translator) -> None:
-    (result,) = installed.run("translate 'good morning' to Spanish")
-    assert result.text == '"good morning" in Spanish: "buenos días" (Apertium eng-spa)'
+    (result,) = installed.run("translate 'the house is red' to Spanish")
+    assert result.text == '"the house is red" in Spanish: "la casa es roja" (Apertium eng-spa)'
     assert result.source is not None
     assert result.source.title == "Apertium eng-spa (machine translation by rules, English to Spanish)"
     assert result.source.score == 1.0
@@ -192,16 +192,18 @@ def test_closing_closes_the_backends() -> None:
 # --- with nothing installed
 
 
-def test_without_any_backend_it_answers_nothing_and_says_how_to_get_one(
+def test_without_any_backend_it_knows_greetings_and_says_how_to_get_more(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_args, **_kwargs: None)
     monkeypatch.setenv("GROUNDLING_FREEDICT", str(tmp_path))
     translator = Translator()
-    assert translator.run("hello in Spanish") == []
+    assert translator.run("house in Spanish") == []
+    assert translator.run("hello in Spanish")[0].text == '"hello" in Spanish: "hola" (Groundling phrase table)'
     assert "apt-get install --no-install-recommends apertium" in translator.status()
     assert "apt-get install dict-freedict-eng-deu" in translator.status()
-    assert "Nothing here translates into Spanish." in translator.explain("hello in Spanish")
+    why = translator.explain("house in Spanish")
+    assert "Nothing here translates into Spanish. Greetings and courtesies are known." in why
     assert "Not read as a request" in translator.explain("hello")
     translator.close()
 
