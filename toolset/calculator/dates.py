@@ -253,6 +253,7 @@ FORMS = tuple(
             lambda m: difference(m.first, m.second, m.unit),
         ),
         (rf"{DATE} (?:-|minus|to) {OTHER} in {UNIT}", lambda m: difference(m.first, m.second, m.unit)),
+        (rf"{DATE} (?:-|minus) {OTHER}", lambda m: difference(m.first, m.second, "days")),
         (
             rf"how many {UNIT} (?:are (?:there )?(?:left )?)?(?:until|till|to) {DATE}",
             lambda m: until(m.now, m.first, m.unit),
@@ -314,7 +315,9 @@ FORMS = tuple(
     )
 )
 QUESTION_WORD = re.compile(r"(?:on )?(?:what|which) ", re.I)
-WORTH_TRYING = re.compile(r"\b(?:days?|weeks?|months?|years?|dates?|weekday|born|leap|time|how long)\b", re.I)
+WORTH_TRYING = re.compile(
+    r"\b(?:days?|weeks?|months?|years?|dates?|weekday|born|leap|time|how long)\b|[0-9]{4}-[0-9]{2}-[0-9]{2}", re.I
+)
 
 
 def answer(text: str, today: Today) -> str | None:

@@ -1,5 +1,4 @@
-"""What people put around a question ("can you tell me what ... is, please?"), taken off; and what only looks like
-arithmetic (dates, telephone numbers, 24/7), recognised.
+"""What people put around a question ("can you tell me what ... is, please?"), taken off.
 
 Only whole, fixed phrases are taken off; anything else stays and makes the parse fail, which leaves the query alone.
 """
@@ -19,8 +18,8 @@ LEADS = re.compile(
     |what(?:['’]s|s|\ is|\ are|\ was|\ does|\ do|\ would\ be|\ will\ be)\s+
     |what\s+(?=\S.*\b(?:is|equals?|are|makes?)[\s?.]*$)
     |how\ much\ (?:is|are|does|do|would|will)\s+
-    |(?P<command>calc(?:ulate|ulator)?|compute|evaluate|solve|work\ out|figure\ out|simplify|determine|find(?:\ out)?)
-        \s*:?\s+
+    |(?P<command>calc(?:ulate|ulator)?|compute|evaluate|solve|work\ out|simplify)\s*:?\s+
+    |(?:figure\ out|determine|find(?:\ out)?)\s*:?\s+
     |(?:the\ )?(?:value|result|answer)\ (?:of|to|for)\s+
     )""",
     re.VERBOSE | re.IGNORECASE,
@@ -30,16 +29,6 @@ TAILS = re.compile(
     |\s+(?:is|are|equals?|makes?|be|come\ to|(?:is\ )?equal\ to|(?:is|equals?|makes?|gives?)\ what))\s*$""",
     re.VERBOSE | re.IGNORECASE,
 )
-LOOKALIKES = re.compile(
-    r"""24/7|24/7/365|9/11|9-11|9-1-1|7-11|7/7|50/50|50-50|20/20|20-20|10/10|4/20|10-4|9-5
-    |[0-9]{1,2}/[0-9]{1,2}/(?:[0-9]{4}|[0-9]{2})|[0-9]{1,2}-[0-9]{1,2}-[0-9]{4}  # 12/25/2024
-    |(?:[12][0-9]|3[01]|0?[1-9])-(?:[12][0-9]|3[01]|0?[1-9])-[0-9]{2}            # 25-12-24
-    |[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}                                        # 2024-12-25
-    |[+(]?[0-9]{3}\)?\s?-\s?[0-9]{4}|\+?(?:[0-9]{1,3}[- ])?\(?[0-9]{3}\)?[- ][0-9]{3}[- ][0-9]{4}  # telephones
-    |[0-9]{3}-[0-9]{2}-[0-9]{4}|(?=(?:-?[0-9]){10})[0-9]+(?:-[0-9]+){4,}         # account and book numbers""",
-    re.VERBOSE,
-)
-YEARS = re.compile(r"(?P<first>(?:19|20)[0-9]{2})[-–](?P<last>(?:19|20)[0-9]{2}|[0-9]{2})")
 MAX_ROUNDS = 6
 
 
@@ -63,15 +52,6 @@ def strip_question(query: str) -> tuple[str, bool, bool]:
         commanded = commanded or match["equals"] is not None
         text = text[: len(text) - (len(text[-40:]) - match.start())]
     return text.strip(), asked, commanded
-
-
-def looks_otherwise(text: str) -> bool:
-    """Whether the whole text is a date, a span of years, a telephone number or a set phrase such as 24/7."""
-    years = YEARS.fullmatch(text)
-    if years:  # 2024-2025 and 2024-25; 2025-2009 is a subtraction
-        last = years["last"] if len(years["last"]) == 4 else years["first"][:2] + years["last"]
-        return int(last) > int(years["first"]) and (len(years["last"]) == 4 or int(last) == int(years["first"]) + 1)
-    return LOOKALIKES.fullmatch(text.strip("() ")) is not None
 
 
 def exclaims(text: str, *, asked: bool) -> bool:

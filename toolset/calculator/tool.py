@@ -13,9 +13,13 @@ from datetime import date, datetime
 from toolset.calculator import currency, dates, percentages, phrases, units, zones
 from toolset.calculator.bounds import MAX_CHARS
 from toolset.calculator.errors import NotMine
-from toolset.calculator.openings import exclaims, looks_otherwise, strip_question
+from toolset.calculator.lookalikes import holds_lookalike, is_lookalike
+from toolset.calculator.openings import exclaims, strip_question
 from toolset.calculator.value import calculate, check_equation
 from toolset.tool import Result, Tool
+
+Form = Callable[[str], str | Result | None]
+"""Answers a text, or returns None or raises NotMine for one that it does not read."""
 
 
 class Calculator(Tool):
@@ -27,13 +31,19 @@ class Calculator(Tool):
         "combinatorics, unit conversions, dates, time zones, and currency by dated reference rates. "
         "Returns nothing for what it does not fully understand."
     )
-    timeout = (
-        10.0  # without `load` the first conversion builds the unit registry: about 0.5 s, 3 s on a crowded machine
-    )
+    timeout = 20.0
+    """Only a first use without `load` takes so long: it builds the unit registry, 0.5 s alone and 8 s on a crowded
+    machine. The bounds keep everything else to milliseconds."""
 
     def __init__(self, now: Callable[[], datetime] | None = None) -> None:
         """`now` gives the present moment, aware of its zone; the default is the machine's clock."""
         self.now = now or (lambda: datetime.now().astimezone())
+        self.dated: tuple[Form, ...] = (
+            lambda text: dates.answer(text, self.today),
+            lambda text: zones.answer(text, self.now),
+            lambda text: currency.answer(text, self.today),
+        )
+        self.forms = (percentages.answer, phrases.answer, *self.dated, check_equation, units.answer, calculate)
 
     def load(self) -> Calculator:
         """Build now what first uses need: unit registry, reference rates, high-precision functions; about a second."""
@@ -46,19 +56,11 @@ class Calculator(Tool):
         if not query or len(query) > MAX_CHARS or not query.isprintable():
             return []
         text, asked, commanded = strip_question(query)
-        if not text or (looks_otherwise(text) and not commanded) or exclaims(text, asked=asked or commanded):
+        if not text or exclaims(text, asked=asked or commanded):
             return []
-        forms: tuple[Callable[[str], str | Result | None], ...] = (
-            percentages.answer,
-            phrases.answer,
-            lambda text: dates.answer(text, self.today),
-            lambda text: zones.answer(text, self.now),
-            check_equation,
-            units.answer,
-            lambda text: currency.answer(text, self.today),
-            calculate,
-        )
-        for answer in forms:
+        if not commanded and is_lookalike(text, asked=asked):
+            return []
+        for answer in self.dated if holds_lookalike(text) else self.forms:
             try:
                 found = answer(text)
             except NotMine:
