@@ -1,8 +1,9 @@
 """Times of day and time zones: "15:00 UTC in Tokyo", "time difference between Tokyo and London", 9:15 to 17:40.
 
-Zones are those of `zoneinfo`, by name, by the city in the name, or by the list below; CST, IST and BST stand for
-several zones and are left alone. The offset of a zone depends on the day, so every result states the day it holds for;
-a local time that a change of clocks skips or repeats is left alone.
+Zones are those of `zoneinfo`, by name, by the city in a name of two parts (Asia/Tokyo), or by the list below. CST, IST
+and BST stand for several zones, Norfolk and Victoria for several places: they are left alone. The offset of a zone
+depends on the day, so every result states the day it holds for; a local time that a change of clocks skips or repeats
+is left alone.
 """
 
 from __future__ import annotations
@@ -28,52 +29,73 @@ FIXED = {
     "nzst": 720, "nzdt": 780,
 }  # fmt: skip
 CITIES = {
-    "new york city": "America/New_York", "nyc": "America/New_York", "washington": "America/New_York",
-    "washington dc": "America/New_York", "boston": "America/New_York", "miami": "America/New_York",
-    "atlanta": "America/New_York", "philadelphia": "America/New_York", "eastern": "America/New_York",
-    "et": "America/New_York", "ct": "America/Chicago", "mt": "America/Denver", "pt": "America/Los_Angeles",
-    "central": "America/Chicago", "mountain": "America/Denver", "pacific": "America/Los_Angeles",
-    "houston": "America/Chicago", "dallas": "America/Chicago", "san francisco": "America/Los_Angeles",
-    "seattle": "America/Los_Angeles", "las vegas": "America/Los_Angeles", "la": "America/Los_Angeles",
-    "montreal": "America/Toronto", "ottawa": "America/Toronto", "rio de janeiro": "America/Sao_Paulo",
-    "beijing": "Asia/Shanghai", "shenzhen": "Asia/Shanghai", "delhi": "Asia/Kolkata", "new delhi": "Asia/Kolkata",
-    "mumbai": "Asia/Kolkata", "bangalore": "Asia/Kolkata", "chennai": "Asia/Kolkata", "osaka": "Asia/Tokyo",
-    "kyoto": "Asia/Tokyo", "hanoi": "Asia/Bangkok", "abu dhabi": "Asia/Dubai", "tel aviv": "Asia/Jerusalem",
-    "munich": "Europe/Berlin", "hamburg": "Europe/Berlin", "frankfurt": "Europe/Berlin", "barcelona": "Europe/Madrid",
-    "milan": "Europe/Rome", "geneva": "Europe/Zurich", "edinburgh": "Europe/London", "manchester": "Europe/London",
+    "new york city": "America/New_York", "nyc": "America/New_York", "washington dc": "America/New_York",
+    "boston": "America/New_York", "miami": "America/New_York", "atlanta": "America/New_York",
+    "philadelphia": "America/New_York", "eastern": "America/New_York", "et": "America/New_York",
+    "ct": "America/Chicago", "mt": "America/Denver", "pt": "America/Los_Angeles", "central": "America/Chicago",
+    "mountain": "America/Denver", "pacific": "America/Los_Angeles", "houston": "America/Chicago",
+    "dallas": "America/Chicago", "san francisco": "America/Los_Angeles", "seattle": "America/Los_Angeles",
+    "las vegas": "America/Los_Angeles", "la": "America/Los_Angeles", "montreal": "America/Toronto",
+    "ottawa": "America/Toronto", "rio de janeiro": "America/Sao_Paulo", "beijing": "Asia/Shanghai",
+    "shenzhen": "Asia/Shanghai", "delhi": "Asia/Kolkata", "new delhi": "Asia/Kolkata", "mumbai": "Asia/Kolkata",
+    "bangalore": "Asia/Kolkata", "chennai": "Asia/Kolkata", "osaka": "Asia/Tokyo", "kyoto": "Asia/Tokyo",
+    "hanoi": "Asia/Bangkok", "abu dhabi": "Asia/Dubai", "tel aviv": "Asia/Jerusalem", "munich": "Europe/Berlin",
+    "hamburg": "Europe/Berlin", "frankfurt": "Europe/Berlin", "barcelona": "Europe/Madrid", "milan": "Europe/Rome",
+    "geneva": "Europe/Zurich", "edinburgh": "Europe/London", "manchester": "Europe/London",
     "cape town": "Africa/Johannesburg", "wellington": "Pacific/Auckland", "canberra": "Australia/Sydney",
     "japan": "Asia/Tokyo", "india": "Asia/Kolkata", "china": "Asia/Shanghai", "germany": "Europe/Berlin",
     "france": "Europe/Paris", "italy": "Europe/Rome", "uk": "Europe/London", "england": "Europe/London",
     "south korea": "Asia/Seoul",
 }  # fmt: skip
 SEVERAL = {"cst", "ist", "bst", "ast", "sst", "gst", "pst8pdt", "est5edt", "cst6cdt", "mst7mdt", "etc", "universal"}
+NAMESAKES = frozenset(
+    """
+    act|antigua|chatham|christmas|cordoba|dawson|easter|ensenada|factory|greenwich|halifax|jersey|kashgar|knox in
+    |la paz|lhi|merida|midway|monrovia|norfolk|north|oral|resolute|rosario|samoa|santa isabel|santarem|south|st johns
+    |stanley|tripoli|urumqi|victoria|virgin|wake|washington|west
+    """.replace("\n    ", "").split("|")
+)
+"""Words, regions and cities with a namesake in another zone, whatever the list of zones says."""
+AREAS = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 TIME = re.compile(r"(?P<h>[0-9]{1,2})(?::(?P<m>[0-9]{2}))?\s?(?P<half>am|pm|a\.m\.?|p\.m\.?)?", re.I)
 
 
 @lru_cache(maxsize=1)
 def zone_names() -> dict[str, str]:
-    """Zone names in lower case, and each city that names one zone; from the list in tzdata, which reads fast."""
+    """Zone names in lower case, and each city that names one zone; from the list in tzdata, which reads fast.
+
+    Only names of two parts hold cities that need no more said: those of three tell namesakes apart
+    (America/Argentina/San_Juan), and the best known of them have one of two as well.
+    """
     names: dict[str, str] = {}
     cities: dict[str, set[str]] = {}
     for name in files("tzdata").joinpath("zones").read_text().split():
         area, _, city = name.partition("/")
         names[name.lower()] = name
-        if city and area in ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"):
-            cities.setdefault(city.rpartition("/")[2].replace("_", " ").lower(), set()).add(name)
+        if "/" not in city and area in AREAS:
+            cities.setdefault(city.replace("_", " ").lower(), set()).add(name)
     for city, zones in cities.items():
-        if len(zones) == 1:
-            names.setdefault(city, next(iter(zones)))
+        known = zones if len(zones) == 1 else {links().get(zone, zone) for zone in zones}
+        if len(known) == 1:
+            names.setdefault(city, next(iter(known)))
     return names
+
+
+@lru_cache(maxsize=1)
+def links() -> dict[str, str]:
+    """The zone that each other name of it stands for: Europe/Istanbul for Asia/Istanbul."""
+    lines = files("tzdata").joinpath("zoneinfo", "tzdata.zi").read_text().splitlines()
+    return {name: zone for _, zone, name in (line.split() for line in lines if line.startswith("L "))}
 
 
 def read_zone(text: str) -> tuple[tzinfo, str]:
     """A zone and how it is named in results. Raises NotMine for an unknown or a many-valued name."""
     name = re.sub(r"\s+(?:time|local time)$", "", " ".join(text.lower().split()))
-    if name in SEVERAL:
+    if name in SEVERAL or name in NAMESAKES:
         raise NotMine(f"{text} stands for several zones")
     if name in FIXED:
         return timezone(timedelta(minutes=FIXED[name])), name.upper()
-    offset = re.fullmatch(r"(?:utc|gmt)\s?(?P<sign>[+-−])\s?(?P<h>[0-9]{1,2})(?::(?P<m>[0-9]{2}))?", name)
+    offset = re.fullmatch(r"(?:utc|gmt)\s?(?P<sign>[-+−])\s?(?P<h>[0-9]{1,2})(?::(?P<m>[0-9]{2}))?", name)
     if offset:
         minutes = int(offset["h"]) * 60 + int(offset["m"] or 0)
         if minutes > 14 * 60:
@@ -195,6 +217,8 @@ def answer(text: str, now: Now) -> str | None:
         if match:
             return convert(match, now)
     if here := HERE.fullmatch(text):
+        if here["target"].lower() == "ct":
+            raise NotMine("Connecticut, or Central Time")
         zone, name = read_zone(here["target"])
         return f"it is {written(now().astimezone(zone), name)}"
     if difference := DIFFERENCE.fullmatch(text):
