@@ -25,7 +25,8 @@ class UnitName:
 
 # pint's name, or a multiple and product such as "kilometer/hour", "4840*yard^2" (the international acre; pint's own
 # acre is the survey one) | label | label for more than one | names, ";" between them.
-# A name that starts with "=" is taken in exactly this case only.
+# A name that starts with "=" is taken in exactly this case only: another case is another unit (mm and Mm, MiB and Mib,
+# kn and kN) or may be one (ML is a megaliter by the book, milliliters in capitals, and so no name at all).
 TABLE = """
 [length]
 kilometer | km | km | =km; =KM; =Km; kilometer; kilometers; kilometre; kilometres
@@ -62,18 +63,19 @@ grain | grain | grains | grain; grains
 [time]
 week | week | weeks | wk; week; weeks
 day | day | days | day; days
-hour | hour | hours | h; hr; hrs; hour; hours
+hour | hour | hours | =h; hr; hrs; hour; hours
 minute | minute | minutes | min; mins; minute; minutes
-second | second | seconds | s; sec; secs; second; seconds
+second | second | seconds | =s; sec; secs; second; seconds
 millisecond | ms | ms | =ms; millisecond; milliseconds
 microsecond | µs | µs | =µs; =μs; =us; microsecond; microseconds
 nanosecond | ns | ns | =ns; nanosecond; nanoseconds
 fortnight | fortnight | fortnights | fortnight; fortnights
 [volume]
 liter | L | L | =l; =L; liter; liters; litre; litres
-milliliter | mL | mL | ml; milliliter; milliliters; millilitre; millilitres
-centiliter | cL | cL | cl; centiliter; centiliters; centilitre; centilitres
-deciliter | dL | dL | dl; deciliter; deciliters; decilitre; decilitres
+milliliter | mL | mL | =ml; =mL; milliliter; milliliters; millilitre; millilitres
+centiliter | cL | cL | =cl; =cL; centiliter; centiliters; centilitre; centilitres
+deciliter | dL | dL | =dl; =dL; deciliter; deciliters; decilitre; decilitres
+megaliter | megaliter | megaliters | megaliter; megaliters; megalitre; megalitres
 gallon | US gallon | US gallons | gal; gallon; gallons; US gallon; US gallons
 quart | US quart | US quarts | qt; quart; quarts; US quart; US quarts
 pint | US pint | US pints | pint; pints; US pint; US pints
@@ -108,7 +110,7 @@ kilometer/hour | km/h | km/h | km/h; kmh; kph; kmph; km per hour; kilometers per
 mile/hour | mph | mph | mph; mi/h; mile per hour; miles per hour; miles an hour
 meter/second | m/s | m/s | m/s; meter per second; meters per second; metres per second; metre per second
 foot/second | ft/s | ft/s | ft/s; fps; feet per second
-knot | knot | knots | kn; kt; kts; knot; knots
+knot | knot | knots | =kn; =kt; kts; knot; knots
 [force]
 newton | N | N | =N; newton; newtons
 pound_force | lbf | lbf | lbf; pound-force; pounds-force
@@ -148,10 +150,10 @@ megabyte | MB | MB | =MB; megabyte; megabytes
 gigabyte | GB | GB | =GB; gigabyte; gigabytes
 terabyte | TB | TB | =TB; terabyte; terabytes
 petabyte | PB | PB | =PB; petabyte; petabytes
-kibibyte | KiB | KiB | kib; kibibyte; kibibytes
-mebibyte | MiB | MiB | mib; mebibyte; mebibytes
-gibibyte | GiB | GiB | gib; gibibyte; gibibytes
-tebibyte | TiB | TiB | tib; tebibyte; tebibytes
+kibibyte | KiB | KiB | =KiB; kibibyte; kibibytes
+mebibyte | MiB | MiB | =MiB; mebibyte; mebibytes
+gibibyte | GiB | GiB | =GiB; gibibyte; gibibytes
+tebibyte | TiB | TiB | =TiB; tebibyte; tebibytes
 kilobit | kbit | kbit | kbit; kilobit; kilobits
 megabit | Mbit | Mbit | =Mb; =Mbit; megabit; megabits
 gigabit | Gbit | Gbit | =Gb; =Gbit; gigabit; gigabits
