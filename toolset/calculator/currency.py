@@ -111,7 +111,7 @@ def rate_on(source: str, target: str, day: date | None) -> tuple[Decimal, date]:
 
 def read_amount(text: str) -> Fraction:
     tokens = tokenize("1" if text.lower() in ("", "a", "an") else text)
-    if len(tokens) != 2 or tokens[0].kind != "number":
+    if len(tokens) != 2 or tokens[0].kind != "number" or THOUSANDTHS.fullmatch(text):
         raise NotMine("no amount")
     return tokens[0].value
 
@@ -148,6 +148,8 @@ FORMS = tuple(
         rf"how many {TARGET} {EQUALS} {MONEY}{WHEN}",
     )
 )
+THOUSANDTHS = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}")
+"""1.500 euros: the point may group thousands, as it does in most of Europe."""
 NUMBER_FIRST = re.compile(r"(?P<amount>[0-9][0-9.,]*)\s?(?P<currency>[^\s0-9].*)")
 SIGN_FIRST = re.compile(r"(?P<currency>[A-Za-z]{0,2}[$€£₺₪₹₩₱฿])\s?(?P<amount>[0-9].*)")
 

@@ -80,7 +80,7 @@ def times(left: Exact, right: Exact) -> Exact:
 
 
 def binary(operator: str, left: Exact, right: Exact) -> Exact:
-    if operator in ("/", "mod") and right == 0:
+    if operator in ("/", "mod", "%") and right == 0:
         raise Undefined("is undefined (division by zero)")
     if operator == "^":
         return power(left, right)
@@ -91,9 +91,11 @@ def binary(operator: str, left: Exact, right: Exact) -> Exact:
             return checked(left.factor / right.factor)
         return times(left, 1 / right) if isinstance(right, Fraction) else None
     if isinstance(left, Fraction) and isinstance(right, Fraction):
-        if operator == "mod":
+        if operator in ("mod", "%"):
             if left < 0 or right < 0:
                 raise NotMine("a modulo of negative numbers")  # languages and textbooks differ
+            if operator == "%" and left <= right:
+                raise NotMine("a modulo that changes nothing, or a percentage")
             return checked(left % right)
         return checked(left + right if operator == "+" else left - right)
     if isinstance(left, PiTimes) and isinstance(right, PiTimes) and operator in "+-":
@@ -102,7 +104,7 @@ def binary(operator: str, left: Exact, right: Exact) -> Exact:
         return times(Fraction(1 if operator == "+" else -1), right)
     if right == 0 and operator in "+-":
         return left
-    if operator == "mod":
+    if operator in ("mod", "%"):
         raise NotMine("a modulo of irrational numbers")
     return None
 

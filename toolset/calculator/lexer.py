@@ -18,7 +18,10 @@ from toolset.calculator.words import read_number_words
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`kind` is "number", "op", "word" or "end"; `text` is canonical (operators in ASCII, words in lower case)."""
+    """`kind` is "number", "op", "word", "power" (a superscript) or "end".
+
+    `text` is canonical: operators in ASCII but for "÷", which people write between fractions; words in lower case.
+    """
 
     kind: str
     text: str
@@ -40,12 +43,16 @@ SHAPES = re.compile(
     rf"""(?P<space>\s+)
     |(?P<number>[$€£]?(?:(?:{THOUSANDS}|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+))(?P<exponent>[eE][+-]?[0-9]{{1,4}}(?![0-9A-Za-z]))?
     |(?P<word>[A-Za-z]+(?:-[A-Za-z]+)*(?:2|10)?(?![0-9]))
-    |(?P<op>\*\*|//|[-+*/^%!(),=√∛²³°×÷·−–∙π⁄½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞\[\]])""",
+    |(?P<power>[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)
+    |(?P<op>\*\*|//|[-+*/^%!(),=√∛°×÷·−–∙π⁄½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞\[\]])""",
     re.VERBOSE,
 )
+EUROPEAN = re.compile(r"€[1-9][0-9]{0,2}\.[0-9]{3}|[$£][1-9][0-9]{0,2}\.000")
+"""An amount whose point may group thousands, as it does where most people pay in euros."""
 PLAIN_NUMBER = re.compile(r"[$€£]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
-CANONICAL = {"**": "^", "×": "*", "·": "*", "∙": "*", "÷": "/", "⁄": "/", "−": "-", "–": "-", "[": "(", "]": ")"}
-WORD_SIGNS = {"π": "pi", "√": "sqrt", "∛": "cbrt", "²": "squared", "³": "cubed", "°": "degrees"}
+CANONICAL = {"**": "^", "×": "*", "·": "*", "∙": "*", "⁄": "/", "−": "-", "–": "-", "[": "(", "]": ")"}
+WORD_SIGNS = {"π": "pi", "√": "sqrt", "∛": "cbrt", "°": "degrees"}
+SUPERSCRIPTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 FRACTION_SIGNS = {
     "½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5),
     "⅘": (4, 5), "⅙": (1, 6), "⅚": (5, 6), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8), "⅞": (7, 8),
@@ -96,11 +103,26 @@ def tokenize(text: str, *, thousands: bool = True) -> list[Token]:
                 thousands and text[position : position + 1] == "," and text[position + 1 : position + 2].isdigit()
             ):
                 raise NotMine(f"number format {text[: position + 2]!r}")  # 1.2.3, 10:30, 1,5
+            if EUROPEAN.fullmatch(piece):
+                raise NotMine("a point that may group thousands")
             groups = match.groupdict()
             value = read_number(groups.get("number") or piece, groups.get("exponent"))
             tokens.append(Token("number", piece.replace(",", ""), value, space, after))
         elif kind == "word":
             tokens.append(Token("word", piece.lower(), space_before=space, space_after=after))
+        elif kind == "power":
+            if space or not tokens:
+                raise NotMine("a superscript of nothing")  # or a footnote's mark
+            exponent = piece.translate(SUPERSCRIPTS)
+            tokens.append(
+                Token(
+                    "power",
+                    exponent.lstrip("+-"),
+                    read_number(exponent.lstrip("+-")),
+                    joined="-" in exponent,
+                    space_after=after,
+                )
+            )
         elif piece in FRACTION_SIGNS:
             value = Fraction(*FRACTION_SIGNS[piece])
             if tokens and tokens[-1].kind == "number":  # "3½" and "3 ½" are mixed numbers

@@ -1,17 +1,21 @@
 """Tokens to a tree: a precedence-climbing parser with bounds on nesting.
 
 Binding, from loose to tight: + −; × ÷ mod of; sign; ^ (from the right); ! % ° squared cubed. Text that people read in
-two ways is not parsed (NotMine): `6/2(1+2)`, `15% - 5`, "square root of 16 plus 9", `80 + 15% + 5%`, `50 + 30 + 10%`.
-The whole token list must be used. It computes nothing.
+two ways is not parsed (NotMine): `6/2(1+2)`, `15% - 5`, "square root of 16 plus 9", `80 + 15% + 5%`, `50 + 30 + 10%`;
+what spaces say about grouping is in `spacing`. The whole token list must be used. It computes nothing.
 """
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from toolset.calculator.bounds import MAX_DEPTH
 from toolset.calculator.errors import NotMine, TooLarge
 from toolset.calculator.lexer import Token, tokenize
+from toolset.calculator.names import named
+from toolset.calculator.spacing import is_fraction as is_fraction_at
+from toolset.calculator.spacing import is_ratio, is_tight, splits
 from toolset.calculator.syntax import (
     Binary,
     Call,
@@ -26,18 +30,17 @@ from toolset.calculator.syntax import (
     is_fraction,
     is_percentage,
     plain,
+    show,
 )
 from toolset.calculator.vocabulary import (
-    ANGLES,
     BINDING,
     CONSTANTS,
-    DIFFERENCES,
     FUNCTIONS,
     LISTS,
-    NAMED_LISTS,
     ORDINALS,
     PAIRS,
     PHRASES,
+    POWERS,
 )
 
 
@@ -67,6 +70,37 @@ def parse(text: str) -> Node:
     return readings[0]
 
 
+def parse_operand(text: str) -> Node:
+    """The tree of a single operand, such as the last one of a command: a number, a fraction or power without spaces, a
+    function's value, anything in parentheses. Raises NotMine for others: "4 plus 2" in "multiply 3 by 4 plus 2".
+    """
+    node = parse(text)
+    tied = isinstance(node, Binary) and node.operator in "/^" and is_operand(node.left) and is_operand(node.right)
+    if is_operand(node) or (tied and not re.search(r"\s|÷", text)) or in_parentheses(text):
+        return node
+    raise NotMine("an operand that may end before its operator")
+
+
+def in_parentheses(text: str) -> bool:
+    """Whether one pair of parentheses holds the whole text."""
+    depth = 0
+    for at, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return at > 0 and at == len(text) - 1
+    return False
+
+
+def is_operand(node: Node) -> bool:
+    """Whether nothing in the node could be parted from it."""
+    match node:
+        case Negative(operand) | Percent(operand) | Degrees(operand):
+            return is_operand(operand)
+        case Of(_, whole):
+            return is_operand(whole)
+    return isinstance(node, Number | Constant | Call)
+
+
 class Parser:
     """A cursor over tokens; each method reads one construct or raises NotMine."""
 
@@ -75,6 +109,7 @@ class Parser:
         self.at = 0
         self.depth = 0
         self.wrapped: set[int] = set()  # nodes that stood in parentheses, by id; the tree keeps them alive
+        self.fractions: set[int] = set()  # where a fraction without spaces is one number
 
     @property
     def token(self) -> Token:
@@ -112,7 +147,7 @@ class Parser:
         return self.nested(self._expression, binding)
 
     def _expression(self, binding: int) -> Node:
-        left = self.prefix()
+        begin, left = self.at, self.prefix()
         while True:
             start, (operator, in_words) = self.at, self.operator()
             if operator is None:
@@ -125,20 +160,24 @@ class Parser:
                 return left
             if operator == "silent":
                 left = self.silent_product(left)
-            elif operator == "^":
-                left = Binary("^", plain(left), plain(self.expression(3)))
             else:
-                left = self.combine(operator, in_words, left, self.expression(strength))
+                right = self.right_operand(operator, in_words, begin, start)
+                if self.tokens[start].is_word("over", "mod", "modulo"):
+                    self.check_neighbours(left, begin, start)
+                left = self.combine(operator, left, right)
 
     def operator(self) -> tuple[str | None, bool]:
         """The binary operator that comes next, taken, and whether it was in words."""
         token = self.token
-        if token.is_op("+", "-", "*", "/", "^"):
+        if token.is_op("+", "-", "*", "/", "÷", "^", "%"):  # a modulo: a percent sign is taken by postfix()
             self.at += 1
-            return token.text, False
-        if token.is_op("%"):  # a modulo: a percent sign is taken by postfix()
+            return "/" if token.text == "÷" else token.text, False
+        if token.is_word("x"):
             self.at += 1
-            return "mod", False
+            following = self.token
+            if not (token.space_before and token.space_after) or (following.is_op("-") and following.space_after):
+                raise NotMine("an x that may be an unknown")  # 2x - 3
+            return "*", False
         if self.words("of"):
             return "of", True
         for phrase, operator in PHRASES:
@@ -156,7 +195,40 @@ class Parser:
             raise NotMine("'to the' what?")
         return None, False
 
-    def combine(self, operator: str, in_words: bool, left: Node, right: Node) -> Node:
+    def right_operand(self, operator: str, in_words: bool, begin: int, start: int) -> Node:
+        """The right operand of an operator at `start` whose left operand begins at `begin`.
+
+        Raises NotMine where a neighbour may belong to an operand.
+        """
+        sign = self.tokens[start]
+        if operator in ("/", "mod", "of", "^") and (in_words or sign.text == "÷"):
+            signed = self.token.is_op("-") or self.token.is_word("minus", "negative")
+            if is_fraction_at(self.tokens, self.at + signed):
+                self.fractions.add(self.at + signed)
+        node = self.expression(3 if operator == "^" else BINDING[operator])
+        spaced = sign.space_before or sign.text == "÷"
+        if splits(self.tokens, operator, spaced=spaced, in_words=in_words, left=begin, right=self.at):
+            raise NotMine("spaces that group otherwise than the operators do")
+        if operator == "^" and show(node) in ("1", "-1") and is_tight(self.tokens, self.at):
+            raise NotMine("a power of 1, or of a fraction")
+        if operator == "^" and in_words:
+            one = id(node) in self.wrapped or not (isinstance(node, Binary) or show(node).endswith("!"))
+            if not (one and (self.tokens[start + 2].kind == "number" or self.at_end())):
+                raise NotMine("an operator after a power in words")
+        return node
+
+    def at_end(self) -> bool:
+        """Whether the text, or a part of it in parentheses, ends here."""
+        return self.token.kind == "end" or self.token.is_op(")", ",")
+
+    def check_neighbours(self, left: Node, begin: int, start: int) -> None:
+        """Raise NotMine where other operations stand beside "over" or "mod", which for some bind more loosely."""
+        one = is_operand(left) or id(left) in self.wrapped or (isinstance(left, Binary) and left.operator == "^")
+        alone = begin == 0 or self.tokens[begin - 1].is_op("(", ",")
+        if not (alone and self.at_end() and (one or (is_fraction_at(self.tokens, begin) and start == begin + 3))):
+            raise NotMine("a fraction in words, or a modulo, beside another operation")
+
+    def combine(self, operator: str, left: Node, right: Node) -> Node:
         """The node of a binary operator; where percentages take part, only in their unambiguous forms."""
         if isinstance(left, Degrees) or isinstance(right, Degrees):
             raise NotMine("arithmetic on angles")
@@ -167,18 +239,29 @@ class Parser:
                 raise NotMine("'of' followed by an operator in words groups either way")
             return Of(left, right)
         if operator in "+-":
+            if any(self.scales_percentage(side) for side in (left, right)):
+                raise NotMine("a multiple of a percentage, of 1 or of the other term")
             if is_percentage(left) != is_percentage(right):
-                chained = isinstance(left, Change) or (isinstance(left, Binary) and left.operator in "+-")
+                chained = isinstance(left, Change | Of) or (isinstance(left, Binary) and left.operator in "+-")
                 if isinstance(right, Percent) and (not chained or id(left) in self.wrapped):
                     return Change(operator, left, right)
                 raise NotMine("a percentage plus or minus a number, or of which of them")
             if isinstance(left, Change) and id(left) not in self.wrapped:
                 raise NotMine("a chain after a percentage change")
-        elif operator == "mod":
-            return Binary("mod", plain(left), plain(right))
+        elif operator in ("mod", "%", "^"):
+            return Binary(operator, plain(left), plain(right))
         if isinstance(left, Of) and operator in "*/":
             raise NotMine("'of' in a product groups either way")
         return Binary(operator, left, right)
+
+    def scales_percentage(self, node: Node) -> bool:
+        """`5% * 2`, `2 * 5%`; not in parentheses."""
+        return (
+            isinstance(node, Binary)
+            and node.operator in "*/"
+            and id(node) not in self.wrapped
+            and (isinstance(node.left, Percent) or isinstance(node.right, Percent))
+        )
 
     def more_in_words(self) -> bool:
         start = self.at
@@ -201,7 +284,7 @@ class Parser:
             depth += token.is_op(")") - token.is_op("(")
             if depth < 0 or (depth == 0 and token.is_op("+", "-", ",")):
                 break
-            if (depth == 0 and token.is_op("/", "%", "^")) or token.is_word("of", "over", "divided", "mod"):
+            if (depth == 0 and token.is_op("/", "÷", "%", "^")) or token.is_word("of", "over", "divided", "mod"):
                 raise NotMine("a product without a sign after a division")
         right = self.prefix()
         if self.op("^"):
@@ -210,14 +293,19 @@ class Parser:
 
     def prefix(self) -> Node:
         """A signed, possibly postfixed operand."""
+        start = self.at
         if self.op("-") or self.words("minus") or self.words("negative"):
             operand = self.nested(self.expression, 3)
+            in_words = any(token.is_word(*POWERS) for token in self.tokens[start : self.at])
+            if in_words and isinstance(operand, Binary) and id(operand) not in self.wrapped:
+                raise NotMine("a power in words of a negative number, or its negative")
             return Degrees(Negative(operand.operand)) if isinstance(operand, Degrees) else Negative(operand)
         if self.token.is_op("+") and self.at == 0:
             raise NotMine("a leading plus")  # a phone number more often than a sum
-        return self.postfix(self.primary())
+        return self.postfix(self.primary(), start)
 
-    def postfix(self, node: Node) -> Node:
+    def postfix(self, node: Node, start: int) -> Node:
+        """`node`, which began at `start`, with the signs and words that follow it."""
         while True:
             token = self.token
             if token.is_op("!"):
@@ -230,10 +318,16 @@ class Parser:
                 node = Percent(plain(node))
             elif self.words("percent") or self.words("per", "cent") or self.words("pct"):
                 node = Percent(plain(node))
-            elif self.words("squared"):
-                node = Binary("^", plain(node), Number(Fraction(2), "2"))
-            elif self.words("cubed"):
-                node = Binary("^", plain(node), Number(Fraction(3), "3"))
+            elif token.is_word("squared", "cubed"):
+                if is_tight(self.tokens, start - 1):
+                    raise NotMine("a power in words of one operand, or of all that is tied to it")
+                self.at += 1
+                exponent = 2 if token.text == "squared" else 3
+                node = Binary("^", plain(node), Number(Fraction(exponent), str(exponent)))
+            elif token.kind == "power":
+                self.at += 1
+                exponent = Number(token.value, token.text)
+                node = Binary("^", plain(node), Negative(exponent) if token.joined else exponent)
             elif token.is_word("degrees", "degree", "deg"):
                 self.at += 1
                 node = Degrees(plain(node))
@@ -243,6 +337,8 @@ class Parser:
                     raise NotMine("choose how many?")
                 name = "permutations" if token.text == "npr" else "choose"
                 node = Call(name, (node, self.primary()))
+                if not self.at_end() or (start and not self.tokens[start - 1].is_op("(", ",")):
+                    raise NotMine("a choice beside another operation")
             else:
                 return node
 
@@ -261,6 +357,8 @@ class Parser:
     def primary(self) -> Node:
         token = self.token
         if token.kind == "number":
+            if self.takes_fraction():
+                return self.fraction()
             self.at += 1
             if self.token.kind == "number":
                 raise NotMine("two numbers in a row")
@@ -275,119 +373,29 @@ class Parser:
             raise NotMine(f"{token.text!r} where a number should be")
         if self.words("the"):
             return self.primary()
-        return self.named()
+        return named(self)
 
-    def named(self) -> Node:
-        """A constant or a function, by symbol (`sqrt(16)`) or in words ("the square root of 16")."""
-        name = self.token.text
-        if name in CONSTANTS:
-            self.at += 1
-            return Constant(name)
-        if self.words("square", "root"):
-            return self.call("sqrt")
-        if self.words("cube", "root"):
-            return self.call("cbrt")
-        if name in ORDINALS and self.words(name, "root", "of"):
-            self.at -= 1
-            return self.root(ORDINALS[name])
-        if self.words("natural", "log") or self.words("natural", "logarithm"):
-            return self.call("ln")
-        if self.words("log", "base") or self.words("logarithm", "base"):
-            base = self.primary()
-            if not self.words("of"):
-                raise NotMine("log base what of what?")
-            self.at -= 1
-            inner = self.call("log")
-            assert isinstance(inner, Call)
-            return Call("log", (inner.arguments[0], base))
-        for phrase, function in NAMED_LISTS:
-            if self.words(*phrase):
-                return self.list_call(function)
-        if name in ("twice", "double", "triple"):
-            self.at += 1
-            factor = 3 if name == "triple" else 2
-            return Binary("*", Number(Fraction(factor), str(factor)), plain(self.last_operand()))
-        self.at += 1
-        if name in FUNCTIONS:
-            return self.call(FUNCTIONS[name])
-        if name in LISTS:
-            return self.list_call(LISTS[name])
-        if name in PAIRS and self.token.is_op("("):
-            return self.list_call(PAIRS[name], exactly=2)
-        if name in DIFFERENCES and (self.words("of") or self.words("between")):
-            left, right = self.list_items(exactly=2)
-            return Binary(DIFFERENCES[name], left, right)
-        raise NotMine(f"the word {name!r}")
+    def takes_fraction(self) -> bool:
+        """Whether the fraction without spaces that starts here is one operand: before "squared" or a percent sign."""
+        at = self.at
+        if not is_ratio(self.tokens, at):
+            return False
+        self.at += 3
+        percent = self.token.is_word("percent", "pct", "per") or (self.token.is_op("%") and self.is_percent_sign())
+        self.at = at
+        if percent:
+            above, below = self.tokens[at].value, self.tokens[at + 2].value
+            tied = is_tight(self.tokens, at - 1) and not self.tokens[at - 1].is_op("+", "-")
+            if tied or above >= below or above.denominator != 1 or below.denominator != 1:
+                raise NotMine("a fraction of a percent, or a number over a percentage")
+            return True
+        powered = self.tokens[at + 3].is_word("squared", "cubed", "raised", "to")
+        return is_fraction_at(self.tokens, at) and (powered or at in self.fractions)
 
-    def root(self, degree: int) -> Node:
-        inner = self.call("sqrt")
-        assert isinstance(inner, Call)
-        return Call("root", (inner.arguments[0], Number(Fraction(degree), str(degree))))
-
-    def call(self, name: str) -> Node:
-        """The argument of a one-argument function, in parentheses or as the last operand."""
-        of = self.words("of")
-        if self.token.is_op("("):
-            arguments = self.arguments(angle=name in ANGLES)
-            if name == "log10" and len(arguments) == 2:
-                name = "log"
-            elif len(arguments) != 1:
-                raise NotMine(f"{name} of {len(arguments)} arguments")
-            if of and self.token.kind != "end":
-                raise NotMine(f"an operator after '{name} of (...)'")
-            return Call(name, tuple(arguments))
-        operand = self.last_operand()
-        if isinstance(operand, Binary) and id(operand) not in self.wrapped:
-            raise NotMine("a square after a function without parentheses")
-        return Call(name, (operand if name in ANGLES and isinstance(operand, Degrees) else plain(operand),))
-
-    def last_operand(self) -> Node:
-        """An operand without parentheses, after which nothing may follow that it could have included."""
-        operand = self.nested(self.prefix)
-        if isinstance(operand, Degrees) and self.token.is_op("+", "-", "*", "/"):
-            return operand
-        if not (self.token.kind == "end" or self.token.is_op(")", ",", "=")):
-            raise NotMine("an operator after a function without parentheses")
-        return operand
-
-    def arguments(self, *, angle: bool = False) -> list[Node]:
-        """(a, b, ...)"""
-        self.at += 1
-        first = self.expression()
-        items = [first if angle and isinstance(first, Degrees) else plain(first)]
-        while self.op(","):
-            items.append(plain(self.expression()))
-        if not self.op(")"):
-            raise NotMine("arguments that do not close")
-        return items
-
-    def list_call(self, name: str, exactly: int | None = None) -> Node:
-        if self.token.is_op("("):
-            items = self.arguments()
-        elif self.words("of"):
-            items = self.list_items(exactly)
-        else:
-            raise NotMine(f"{name} of what?")
-        if len(items) < 2 or (exactly and len(items) != exactly):
-            raise NotMine(f"{name} of {len(items)} numbers")
-        return Call(name, tuple(items))
-
-    def list_items(self, exactly: int | None = None) -> list[Node]:
-        """ "3 and 4", "3, 4, and 5" to the end of the text; each item is one operand."""
-        if self.op("("):
-            self.at -= 1
-            items = self.arguments()
-        else:
-            items = []
-            while True:
-                if self.token.joined:
-                    raise NotMine("an 'and' that parts or belongs to a number")
-                items.append(plain(self.nested(self.prefix)))
-                comma = self.op(",")
-                if not (self.words("and") or comma):
-                    break
-        if self.token.kind != "end":
-            raise NotMine("something after a list")
-        if len(items) < 2 or (exactly and len(items) != exactly):
-            raise NotMine(f"{len(items)} items")
-        return items
+    def fraction(self) -> Node:
+        """`3/4` as one operand."""
+        above, below = self.tokens[self.at], self.tokens[self.at + 2]
+        self.at += 3
+        node = Binary("/", Number(above.value, above.text), Number(below.value, below.text))
+        self.wrapped.add(id(node))
+        return node

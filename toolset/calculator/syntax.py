@@ -34,7 +34,7 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """`operator` is one of + - * / ^ mod."""
+    """`operator` is one of + - * / ^ mod, or % for a modulo by that sign, which may be meant as a percentage."""
 
     operator: str
     left: Node
@@ -112,7 +112,7 @@ def is_fraction(node: Node) -> bool:
     return False
 
 
-LEVELS = {"+": 1, "-": 1, "*": 2, "/": 2, "mod": 2, "^": 4}
+LEVELS = {"+": 1, "-": 1, "*": 2, "/": 2, "mod": 2, "%": 2, "^": 4}
 ATOM = 6
 
 
@@ -146,7 +146,7 @@ def show(node: Node) -> str:
             return "-" + wrap(operand, 5)
         case Binary("^", left, right):
             return f"{wrap(left, 6)}^{wrap(right, 6, sign=True)}"
-        case Binary("mod", left, right):
+        case Binary("mod" | "%", left, right):
             return f"{wrap(left, 5)} mod {wrap(right, 5)}"
         case Binary(operator, left, right):
             own = LEVELS[operator]
@@ -164,7 +164,7 @@ def show(node: Node) -> str:
         case Of(share, whole):
             return f"{wrap(share, 2)} of {wrap(whole, 3)}"
         case Change(operator, base, percent):
-            return f"{wrap(base, 1)} {operator} {show(percent)}"
+            return f"{wrap(base, 2)} {operator} {show(percent)}"
 
 
 def wrap(node: Node, at_least: int, *, sign: bool = False) -> str:

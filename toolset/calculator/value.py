@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -12,6 +13,8 @@ from toolset.calculator.money import money_text, money_unit
 from toolset.calculator.numerals import describe, equals, rounded_text
 from toolset.calculator.parser import parse
 from toolset.calculator.syntax import Constant, Degrees, Negative, Node, Number, Percent, is_percentage, show
+
+UNKNOWN = re.compile(r"\bx\s*[-−–]", re.IGNORECASE)
 
 
 def value_of(node: Node) -> Fraction | Decimal:
@@ -65,6 +68,8 @@ def check_equation(text: str) -> str | None:
     left_text, sign, right_text = text.removeprefix("is ").partition("=")
     if not sign:
         return None
+    if UNKNOWN.search(left_text):
+        raise NotMine("an equation to be solved for x")
     left, right = parse(left_text), parse(right_text)
     claimed = exact(right)
     if (

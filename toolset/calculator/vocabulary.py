@@ -29,7 +29,6 @@ PHRASES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("multiplied", "by"), "*"),
     (("divided", "by"), "/"),
     (("times",), "*"),
-    (("x",), "*"),
     (("over",), "/"),
     (("plus",), "+"),
     (("minus",), "-"),
@@ -47,4 +46,5 @@ ORDINALS = {
     "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
 }  # fmt: skip
 ANGLES = ("sin", "cos", "tan")
-BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "mod": 2, "of": 2, "^": 4}
+BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "mod": 2, "%": 2, "of": 2, "^": 4}
+POWERS = ("squared", "cubed", "power", "raised")

@@ -154,7 +154,10 @@ def read_number_words(words: Sequence[Word]) -> tuple[Fraction, int] | None:
     elif reader.word() == "and" and reader.word(1) == "a" and reader.word(2) in ("half", "quarter"):
         value += Fraction(1, PARTS[reader.word(2)])
         reader.at += 3
-    elif reader.word() in PARTS and reader.word() != "second" and whole > 0:
+    elif reader.word() in PARTS and whole > 0:
+        before, _, parted = reader.words[reader.at - 1]
+        if (whole > 1) != reader.word().endswith("s") or (before in TENS and not parted):
+            raise NotMine(f"{before} {reader.word()}, which may be an ordinal")  # twenty-fifth, five third
         value /= PARTS[reader.word()]
         reader.at += 1
     if reader.word() in UNITS or reader.word() in TENS or reader.word() in ("hundred", *SCALES):
