@@ -2,7 +2,7 @@
 
 Each form is a pattern over the whole query whose holes are parsed as expressions by `parser`; the shares and changes
 that are expressions ("15% of 80", "80 + 15%") are parsed there. A hole that holds a percentage where a number belongs
-raises NotMine.
+raises NotMine, and so does a sum in a hole that only one side bounds ("20% off 50 plus 10").
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from toolset.calculator.errors import NotMine
 from toolset.calculator.exact import exact
 from toolset.calculator.money import money_text, money_unit
 from toolset.calculator.numerals import describe, equals
-from toolset.calculator.parser import parse
+from toolset.calculator.parser import parse, parse_operand
 from toolset.calculator.patterns import first_answer, phrase
-from toolset.calculator.syntax import Change, Number, Percent, plain, show
+from toolset.calculator.syntax import Change, Node, Number, Percent, plain, show, wrap
 from toolset.calculator.value import evaluate
 
 Form = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
@@ -25,13 +25,13 @@ Form = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 PERCENT = r"(?:%|per ?cent(?:age)?|pct)"
 
 
-def number(text: str) -> tuple[Fraction, str, str | None]:
+def number(text: str, read: Callable[[str], Node] = parse) -> tuple[Fraction, str, str | None]:
     """A hole that holds a rational number or an amount of money: its value, how it is written, its currency sign."""
-    node = plain(parse(text))
+    node = plain(read(text))
     value = exact(node)
     if not isinstance(value, Fraction):
         raise NotMine("an irrational number in a percentage")
-    return value, show(node), money_unit(node)
+    return value, wrap(node, 2), money_unit(node)
 
 
 def pair(first: str, second: str) -> tuple[Fraction, str, Fraction, str]:
@@ -74,14 +74,15 @@ def whole_of(part: str, percent: str) -> str:
     return f"{part_text} is {show(node)} of {'' if sign == '=' else '≈ '}{text}"
 
 
-def change_by(base: str, percent: str, operator: str) -> str:
-    """`base` increased or decreased by `percent`."""
-    node = Change(operator, plain(parse(base)), percentage(percent))
-    return evaluate(node)
+def change_by(base: str, percent: str, operator: str, *, bounded: bool = False) -> str:
+    """`base` increased or decreased by `percent`; it is one operand unless words bound it on both sides."""
+    read = parse if bounded else parse_operand
+    return evaluate(Change(operator, plain(read(base)), percentage(percent)))
 
 
 def change_from(old: str, new: str) -> str:
     """The percentage change from `old` to `new`."""
+    parse_operand(new)
     old_value, old_text, new_value, new_text = pair(old, new)
     if old_value <= 0:
         raise NotMine("a percentage change from zero or a negative number")
@@ -97,7 +98,7 @@ def change_from(old: str, new: str) -> str:
 
 def tip(percent: str, bill: str) -> str:
     node = percentage(percent)
-    (value, text, unit), rate = number(bill), exact(node)
+    (value, text, unit), rate = number(bill, parse_operand), exact(node)
     assert isinstance(rate, Fraction)
     together = written(value * (1 + rate), unit).partition(" ")[2]
     return f"{show(node)} of {text} {written(value * rate, unit)}; together {together}"
@@ -128,8 +129,11 @@ FORMS: tuple[Form, ...] = (
         compile_form(rf"(?:what number )?{P} of what(?: number)? (?:is|are|equals) {A}"),
         lambda m: whole_of(m["a"], m["p"]),
     ),
-    (compile_form(rf"(?:increase|raise|grow) {A} by {P}"), lambda m: change_by(m["a"], m["p"], "+")),
-    (compile_form(rf"(?:decrease|reduce|lower|discount|cut) {A} by {P}"), lambda m: change_by(m["a"], m["p"], "-")),
+    (compile_form(rf"(?:increase|raise|grow) {A} by {P}"), lambda m: change_by(m["a"], m["p"], "+", bounded=True)),
+    (
+        compile_form(rf"(?:decrease|reduce|lower|discount|cut) {A} by {P}"),
+        lambda m: change_by(m["a"], m["p"], "-", bounded=True),
+    ),
     (compile_form(rf"{A} (?:increased|raised|grown) by {P}"), lambda m: change_by(m["a"], m["p"], "+")),
     (compile_form(rf"{A} (?:decreased|reduced|lowered|discounted) by {P}"), lambda m: change_by(m["a"], m["p"], "-")),
     (compile_form(rf"{P} (?:more|higher|greater|larger) than {A}"), lambda m: change_by(m["a"], m["p"], "+")),
@@ -144,9 +148,11 @@ FORMS: tuple[Form, ...] = (
     ),
     (compile_form(rf"(?:a )?{P} tip (?:on|for|of) {A}"), lambda m: tip(m["p"], m["a"])),
     (
-        compile_form(
-            rf"(?:the )?PERCENT (?:change|increase|decrease|difference)? ?(?:from|between) {A} (?:to|and) {B}"
-        ),
+        compile_form(rf"(?:the )?PERCENT (?:(?:change|increase|decrease) )?from {A} to {B}"),
+        lambda m: change_from(m["a"], m["b"]),
+    ),
+    (
+        compile_form(rf"(?:the )?PERCENT (?:change|increase|decrease) between {A} and {B}"),
         lambda m: change_from(m["a"], m["b"]),
     ),
     (

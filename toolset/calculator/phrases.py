@@ -1,7 +1,8 @@
 """Arithmetic asked for in whole sentences: "subtract 5 from 12", "round 3.14159 to 2 decimal places", "is 97 prime".
 
 Each form is a pattern over the whole query whose holes are parsed as expressions by `parser`; percentages have their
-own forms in `percentages`.
+own forms in `percentages`. A hole that words bound on one side only holds a single operand: "multiply 3 by 4 plus 2" is
+18 or 14.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from toolset.calculator.errors import NotMine, TooLarge
 from toolset.calculator.exact import exact
 from toolset.calculator.money import money_unit
 from toolset.calculator.numerals import describe, equals, fraction_text, rounded_text
-from toolset.calculator.parser import parse
+from toolset.calculator.parser import parse, parse_operand
 from toolset.calculator.patterns import first_answer, phrase
-from toolset.calculator.syntax import Binary, Call, Node, Number, Percent, is_percentage, plain, show
+from toolset.calculator.syntax import Binary, Call, Node, Number, is_percentage, plain, show, wrap
 from toolset.calculator.value import evaluate, value_of
 
 MAX_WRITTEN_BITS = 512
@@ -27,24 +28,26 @@ PLACES = {
 }  # fmt: skip
 
 
-def rational(text: str) -> tuple[Fraction, str]:
+def rational(text: str, read: Callable[[str], Node] = parse) -> tuple[Fraction, str]:
     """A hole that holds a rational number: its value and how it is written."""
-    node = plain(parse(text))
+    node = plain(read(text))
     value = exact(node)
     if not isinstance(value, Fraction) or money_unit(node):
         raise NotMine("an irrational number, or money")
-    return value, show(node)
+    return value, wrap(node, 2)
 
 
-def whole(text: str) -> int:
-    value, _ = rational(text)
+def whole(text: str, read: Callable[[str], Node] = parse) -> int:
+    value, _ = rational(text, read)
     if value.denominator != 1 or value.numerator.bit_length() > MAX_WRITTEN_BITS:
         raise NotMine("a number that is not whole, or too long to write")
     return value.numerator
 
 
-def operate(operator: str, left: str, right: str) -> str:
-    return evaluate(Binary(operator, plain(parse(left)), plain(parse(right))))
+def operate(operator: str, left: str, right: str, *, swapped: bool = False) -> str:
+    """`left` stands between words of the command, `right` at its end; `swapped` by "subtract 5 from 12"."""
+    operands = plain(parse(left)), plain(parse_operand(right))
+    return evaluate(Binary(operator, *reversed(operands)) if swapped else Binary(operator, *operands))
 
 
 def apply(name: str, *arguments: str) -> str:
@@ -52,11 +55,15 @@ def apply(name: str, *arguments: str) -> str:
 
 
 def power(text: str, exponent: int) -> str:
-    return evaluate(Binary("^", plain(parse(text)), Number(Fraction(exponent), str(exponent))))
+    return evaluate(Binary("^", plain(parse_operand(text)), Number(Fraction(exponent), str(exponent))))
 
 
-def remainder(left: str, right: str) -> str:
-    (a_value, a_text), (b_value, b_text) = rational(left), rational(right)
+def remainder(left: str, right: str, *, bounded: bool = False) -> str:
+    """`bounded`: `left` stands between words, so that it may be a sum ("when 17 + 3 is divided by 5")."""
+    (a_value, a_text), (b_value, b_text) = (
+        rational(left, parse if bounded else parse_operand),
+        rational(right, parse_operand),
+    )
     if a_value.denominator != 1 or b_value.denominator != 1:
         raise NotMine("a remainder of numbers that are not whole")
     if a_value.numerator.bit_length() > MAX_WRITTEN_BITS:
@@ -69,9 +76,9 @@ def remainder(left: str, right: str) -> str:
     return f"{a_text} divided by {b_text} is {a // b} with remainder {a % b}"
 
 
-def round_to(text: str, decimals: int) -> str:
+def round_to(text: str, decimals: int, read: Callable[[str], Node] = parse) -> str:
     """Half is rounded away from zero, as taught in schools; at an exact half the result says which way it went."""
-    node = plain(parse(text))
+    node = plain(read(text))
     if money_unit(node):
         raise NotMine("money, which has cents")
     value = value_of(node)
@@ -175,10 +182,7 @@ def chain(text: str) -> str:
             )
             node = Binary(operator, node, Number(Fraction(operand), str(operand)))
         else:
-            operand_node = parse(match["operand"] or "")
-            if isinstance(operand_node, Percent | Binary):
-                raise NotMine("a step that groups either way")
-            node = Binary(VERBS[word], node, plain(operand_node))
+            node = Binary(VERBS[word], node, plain(parse_operand(match["operand"] or "")))
     return evaluate(node)
 
 
@@ -198,24 +202,26 @@ AS = rf"(?:convert |write |express )?{A} (?:as|to|in|into)"
 WHOLE = r"(?P<a>[0-9][0-9,]*|[a-z][a-z -]{0,60}?)"
 PATTERNS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (rf"(?:what is )?{A} divided by {B} with (?:a )?remainder", lambda m: remainder(m["a"], m["b"])),
-    (rf"(?:the )?remainder (?:of|when|if|for) {A} (?:is )?(?:divided by|/) {B}", lambda m: remainder(m["a"], m["b"])),
-    (rf"(?:the )?remainder (?:when|if) dividing {A} by {B}", lambda m: remainder(m["a"], m["b"])),
+    (rf"(?:the )?remainder (?:when|if) {A} is divided by {B}", lambda m: remainder(m["a"], m["b"], bounded=True)),
+    (rf"(?:the )?remainder (?:of|when|if|for) {A} (?:divided by|/) {B}", lambda m: remainder(m["a"], m["b"])),
+    (rf"(?:the )?remainder (?:when|if) dividing {A} by {B}", lambda m: remainder(m["a"], m["b"], bounded=True)),
     (rf"add {A} (?:and|to|plus) {B}", lambda m: operate("+", m["a"], m["b"])),
-    (rf"subtract {A} from {B}", lambda m: operate("-", m["b"], m["a"])),
-    (rf"take (?:away )?{A} (?:away )?from {B}", lambda m: operate("-", m["b"], m["a"])),
+    (rf"subtract {A} from {B}", lambda m: operate("-", m["a"], m["b"], swapped=True)),
+    (rf"take (?:away )?{A} (?:away )?from {B}", lambda m: operate("-", m["a"], m["b"], swapped=True)),
     (rf"multiply {A} (?:by|and|with|times) {B}", lambda m: operate("*", m["a"], m["b"])),
     (rf"divide {A} by {B}", lambda m: operate("/", m["a"], m["b"])),
-    (rf"(?:how many times )(?:does|do|will|can) {A} (?:go|fit) into {B}", lambda m: operate("/", m["b"], m["a"])),
+    (rf"(?:how many times )(?:does|do|will|can) {A} (?:go|fit) into {B}",
+     lambda m: operate("/", m["a"], m["b"], swapped=True)),
     (rf"square {A}", lambda m: power(m["a"], 2)),
     (rf"cube {A}", lambda m: power(m["a"], 3)),
-    (rf"halve {A}", lambda m: operate("/", m["a"], "2")),
+    (rf"halve {A}", lambda m: evaluate(Binary("/", plain(parse_operand(m["a"])), Number(Fraction(2), "2")))),
     (rf"round {A} to {B} (?:decimal places?|decimals?|places?|dp)", lambda m: round_to(m["a"], decimals_of(m["b"]))),
     (rf"{A} (?:rounded )?to {B} (?:decimal places?|decimals?|dp)", lambda m: round_to(m["a"], decimals_of(m["b"]))),
     (
         rf"(?:round )?{A} (?:rounded )?to (?:the )?(?:nearest|closest) (?P<place>[a-z ]+)",
         lambda m: round_to(m["a"], -place(m["place"])),
     ),
-    (rf"round {A}", lambda m: round_to(m["a"], 0)),
+    (rf"round {A}", lambda m: round_to(m["a"], 0, parse_operand)),
     (rf"is {WHOLE} (?:a )?prime(?: number)?", lambda m: integers.primality(whole(m["a"]))),
     (rf"(?:the )?prime (?:factors|factorization|factorisation|decomposition) of {WHOLE}",
      lambda m: integers.factorization(whole(m["a"]))),
@@ -261,7 +267,7 @@ def things(text: str) -> str:
     text = re.sub(
         r"\s+(?:things?|items?|objects?|people|elements?|books?|cards?|letters?|numbers?)$", "", text, flags=re.I
     )
-    return str(whole(text))
+    return str(whole(text, parse_operand))
 
 
 def place(text: str) -> int:
