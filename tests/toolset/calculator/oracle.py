@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -151,6 +151,7 @@ def percentage(text: str) -> Number:
     if change and "%" not in change[1] and change[1].count("(") == change[1].count(")"):
         share = evaluate(change[3]) / 100
         return evaluate(change[1]) * (1 + share if change[2] == "+" else 1 - share)
+    text = re.sub(r"\(([^()%]+) ([+-]) ([\d.]+)%\)", r"((\1) * (1 \2 \3 / 100))", text)  # 2 * (3 + 4%)
     text = re.sub(r"((?:\b\w+)?\([^()]*\)|[\d.]+)%", r"(\1 / 100)", text)
     if re.search(r"\d+ / \d+ of", text) or "of" in text:
         text = re.sub(r"((?:\([^()]*\)|[\d./ ]+?)) of", r"(\1) *", text)
@@ -200,9 +201,8 @@ def judge_units(line: str) -> bool:
             "°F": lambda x: (x + Fraction("459.67")) * 5 / 9,
             "K": lambda x: x,
         }
-        return abs(kelvin[temperature[2]](read(temperature[1])) - kelvin[target[2]](read(target[1]))) < Fraction(
-            1, 10**5
-        )
+        there, shown = kelvin[temperature[2]](read(temperature[1])), kelvin[target[2]](read(target[1]))
+        return abs(there - shown) < max(Fraction(1, 10**5), abs(there) / 10**9)
     if re.search(r"\b(?:rad|degrees?|turns?|psi|kPa|hp|W|J|°)", line):
         raise Unjudged(line)
     total = Fraction(0)
@@ -253,11 +253,19 @@ def judge_date(line: str) -> bool:
     raise Unjudged(line)
 
 
+def zone_of(name: str) -> tzinfo:
+    offset = re.fullmatch(r"UTC([+-])(\d+)(?::(\d+))?", name)
+    if offset is None:
+        return ZoneInfo(name)
+    minutes = int(offset[2]) * 60 + int(offset[3] or 0)
+    return timezone(timedelta(minutes=minutes if offset[1] == "+" else -minutes))
+
+
 def judge_moment(line: str) -> bool:
-    moments = re.findall(r"(\d{4}-\d{2}-\d{2} \d{2}:\d{2}) ([A-Z]\w+(?:/\w+)*)", line)
+    moments = re.findall(r"(\d{4}-\d{2}-\d{2} \d{2}:\d{2}) (UTC[+-]\d+(?::\d+)?|[A-Z]\w+(?:/\w+)*)", line)
     if len(moments) != 2:
         raise Unjudged(line)
-    instants = [datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)) for text, zone in moments]
+    instants = [datetime.fromisoformat(text).replace(tzinfo=zone_of(name)) for text, name in moments]
     return instants[0].timestamp() == instants[1].timestamp()
 
 
@@ -278,7 +286,7 @@ def judge_line(line: str) -> bool:
         return judge_date(line)
     if match := re.fullmatch(r".* as a percentage of (.*) is undefined \(division by zero\)", line):
         return evaluate(match[1]) == 0
-    if match := re.fullmatch(r"(.*) is (≈ )?([\d.]+)% of (≈ )?(.*)", line):
+    if match := re.fullmatch(r"(.*) is (≈ )?(-?[\d.]+)% of (≈ )?(.*)", line):
         part, whole = evaluate(match[1]), evaluate(match[5])
         return close(part, whole * Fraction(match[3]) / 100, 8)
     if match := re.fullmatch(r"from (.*) to (.*) is an? (increase|decrease) of (≈ )?([\d.]+)%", line):
@@ -360,6 +368,7 @@ def missing_number(query: str, line: str) -> str | None:
     if SKIPPED.search(query) or re.search(r"\d:\d|\d[ap]m|\de\d", query, re.I):
         return None
     said = {Fraction(text) for text in re.findall(r"\d+(?:\.\d+)?|\.\d+", line)}
+    query = re.sub(r"(?<=[a-z])\d", "", query)  # m2
     if "ECB" in line:  # a day without a rate takes an earlier one
         query = re.sub(r"\d{4}-\d{2}-\d{2}| on .*", "", query)
     for text in re.findall(r"\d[\d,]*(?:\.\d+)?|\.\d+", query):
@@ -376,7 +385,8 @@ def judge(query: str, line: str) -> str | None:
     if missing:
         return f"{missing} of {query!r} is missing in {line!r}"
     core = re.sub(r"^(?:what is|what's|whats|calculate|how much is)\s+", "", query.strip(), flags=re.I).rstrip(" ?=.")
-    if SIGNS_ONLY.fullmatch(core) and "undefined" not in line:
+    core = re.sub(r"÷\s*(-?\d+/\d+)(?![\d/^!(.])", r"÷ (\1)", core)  # a fraction without spaces is one number
+    if SIGNS_ONLY.fullmatch(core) and "undefined" not in line and not line.startswith("from "):  # of days, not numbers
         try:
             value = evaluate(core)
         except (SyntaxError, ZeroDivisionError):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from toolset.calculator import Calculator
+from toolset.calculator import Calculator, currency, units
 
 
 def answer(query: str) -> str | None:
@@ -32,6 +32,16 @@ def test_answers(query: str, expected: str) -> None:
 @pytest.mark.parametrize("query", ["", " ", "Hello", "I have 2 dogs and 3 cats", "24/7", "42", "1,5 + 2", "6/2(1+2)"])
 def test_leaves_alone(query: str) -> None:
     assert answer(query) is None
+
+
+def test_load_leaves_nothing_to_build_for_a_first_conversion() -> None:
+    calculator = Calculator().load()
+    caches = (units.build_registry, currency.load_rates)
+    before = [cache.cache_info() for cache in caches]
+    assert [info.currsize for info in before] == [1, 1]
+    assert calculator.run("3 acres in m2")
+    assert calculator.run("3 JPY in CHF")
+    assert [cache.cache_info().misses for cache in caches] == [info.misses for info in before]
 
 
 @pytest.mark.parametrize("query", ["9**9**9", "9^9^9^9", "99999999!", "2^20000", "(" * 199 + "1" + ")" * 199 + "+1"])

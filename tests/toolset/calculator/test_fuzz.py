@@ -1,7 +1,8 @@
 """10,000 mutated strings: no crash, no hang, no wrong answer.
 
 Strings are made from a seed by mutating the table's queries and strings of a small grammar: characters and words are
-dropped, doubled, swapped, replaced and spliced. Whatever is answered goes before the independent judge in `oracle`.
+dropped, doubled, swapped, replaced and spliced. Whatever is answered goes before the independent judge in `oracle` and
+the rules of `seams`, which know what else a text may be.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ import random
 import time
 
 from tests.toolset.calculator.oracle import Unjudged, judge
+from tests.toolset.calculator.seams import misread
 from tests.toolset.calculator.table import NOW, TABLE
 from toolset.calculator import Calculator
 
 COUNT = 10_000
 SECONDS_EACH = 0.100
 """Of the processor, for one string; units and rates are loaded beforehand."""
-ALPHABET = "0123456789" * 3 + "+-*/^%()., =!?$°²'\"" * 2 + "aeinost×÷√πE\u200b\u0000é漢"
+ALPHABET = "0123456789" * 3 + "+-*/^%()., =!?$°²³'\"" * 2 + "aeinostx×÷√π¹E\u200b\u0000é漢"
 WORDS = (
     "plus", "minus", "times", "of", "percent", "the", "and", "two", "hundred", "half", "sqrt", "in", "km", "miles",
     "to", "squared", "what is", "is", "mod", "pi", "e", "log", "days", "2024-02-28", "USD", "**", "9", "then", "not",
-    "degrees",
+    "degrees", "divided by", "÷ 1/2", "3/4", "1/2%", "cubed", "2x", "x", "+ 12/25/2024", "555-1234", "over", "plus 2",
 )  # fmt: skip
 
 
@@ -104,6 +106,8 @@ def test_ten_thousand_mutated_strings() -> None:
         if not results:
             continue
         answered += 1
+        if wrong := misread(query, results[0].text):
+            complaints.append(wrong)
         try:
             complaint = judge(query, results[0].text)
         except Unjudged:
