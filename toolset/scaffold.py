@@ -119,7 +119,7 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
     variable = re.sub(r"\W", "_", name)
     slug = re.sub(r"[-_]+", "-", name).strip("-")
     module = "groundling_" + slug.replace("-", "_")
-    values = {"name": name, "slug": slug, "module": module, "variable": variable + "_tool" * _reserved(variable)}
+    values = {"name": name, "slug": slug, "module": module, "variable": "the_" * _reserved(variable) + variable}
     files = {
         "pyproject.toml": _PYPROJECT,
         f"{module}.py": _MODULE,
@@ -202,5 +202,7 @@ def _load(load: Callable[[], list[Tool]]) -> list[Tool]:
 
 
 def _reserved(variable: str) -> bool:
-    """Whether a function of that name would hide something that the generated module uses, or is no name at all."""
-    return keyword.iskeyword(variable) or variable in {"re", "tool", "match", "query", "count", "str", "len"}
+    """Whether a function of that name would hide something that the generated files use, or is no name at all."""
+    used = {"re", "tool", "match", "query", "count", "str", "len", "check_tool"}
+    special_to_pytest = ("test", "setup", "teardown", "pytest")  # it would run the tool as a test or as its set-up
+    return keyword.iskeyword(variable) or variable in used or variable.startswith(special_to_pytest)

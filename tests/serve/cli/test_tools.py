@@ -104,6 +104,23 @@ def test_check_passes_a_new_package_of_any_name(name: str, tmp_path: Path):
     assert (checked.exit_code, report["passed"], report["tools"][0]["tool"]) == (0, True, name)
 
 
+NAMES = (
+    "check_tool tool re query match count len class none testimony test_answers setup_module teardown pytest_plugins"
+)
+
+
+def test_a_new_packages_tests_pass_whatever_its_name(tmp_path: Path):
+    folders = [json.loads(call("new", name, "--in", tmp_path, "--json").stdout)["folder"] for name in NAMES.split()]
+    path = os.pathsep.join([*folders, *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *folders],
+        capture_output=True, text=True, cwd=tmp_path, timeout=300,
+        env={**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert f"{3 * len(folders)} passed" in done.stdout
+
+
 def test_check_fails_a_bad_tool_and_names_what_is_wrong(tmp_path: Path):
     file = tmp_path / "chatty.py"
     file.write_text(
