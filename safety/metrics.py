@@ -119,15 +119,29 @@ def calibrate(unsafe: ArrayLike, p_safe: ArrayLike, *, max_false_positive_rate: 
     return float((lowest_kept + (below.max() if len(below) else 0.0)) / 2)
 
 
-def bootstrap(metric: Metric, labels: ArrayLike, scores: ArrayLike, *, resamples: int = 500, seed: int = 0) -> Interval:
+def bootstrap(
+    metric: Metric,
+    labels: ArrayLike,
+    scores: ArrayLike,
+    *,
+    groups: Sequence[str] | None = None,
+    resamples: int = 500,
+    seed: int = 0,
+) -> Interval:
     """A metric with its 95% percentile interval over resampled examples; deterministic for a seed.
 
-    Resamples on which the metric is undefined (one class only) are drawn again, at most ten times as many in all.
+    With `groups`, one name a row, whole groups are drawn: rows of one context are not independent, and drawing them
+    one by one would make the interval too narrow. Resamples on which the metric is undefined (one class only) are
+    drawn again, at most ten times as many in all.
     """
     y, s = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    members = members_of(groups) if groups is not None else None
     rng, values = np.random.default_rng(seed), []
     for _ in range(10 * resamples):
-        rows = rng.integers(0, len(y), len(y))
+        if members is None:
+            rows = rng.integers(0, len(y), len(y))
+        else:
+            rows = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
         try:
             values.append(metric(y[rows], s[rows]))
         except MetricError:
@@ -138,9 +152,22 @@ def bootstrap(metric: Metric, labels: ArrayLike, scores: ArrayLike, *, resamples
     return Interval(value=metric(y, s), low=float(low), high=float(high))
 
 
+def members_of(groups: Sequence[str]) -> list[NDArray[np.int64]]:
+    """The row numbers of each group."""
+    found: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        found.setdefault(group, []).append(row)
+    return [np.array(rows) for rows in found.values()]
+
+
 def mean(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> float:
     """The mean of the scores; the metric for plain rates."""
     return float(scores.mean())
+
+
+def rate(values: Sequence[bool], groups: Sequence[str] | None = None) -> Interval | None:
+    """The share of true values with its interval; None where there are none."""
+    return bootstrap(mean, values, values, groups=groups) if len(values) else None
 
 
 def safety_figures(
@@ -148,11 +175,12 @@ def safety_figures(
     p_safe: ArrayLike,
     threshold: float,
     *,
+    groups: Sequence[str] | None = None,
     intervals: bool = True,
     resamples: int = 500,
     seed: int = 0,
 ) -> SafetyFigures:
-    """All safety figures of one set. Raises MetricError."""
+    """All safety figures of one set; `groups` as `bootstrap` takes them. Raises MetricError."""
     y, s = both_classes(unsafe, p_safe)
     score_f1, recall, false_positive_rate = at_threshold(y, s, threshold)
     spans = {}
@@ -164,7 +192,9 @@ def safety_figures(
             "recall": lambda a, b: at_threshold(a, b, threshold)[1],
             "false_positive_rate": lambda a, b: at_threshold(a, b, threshold)[2],
         }
-        spans = {name: bootstrap(one, y, s, resamples=resamples, seed=seed) for name, one in measures.items()}
+        spans = {
+            name: bootstrap(one, y, s, groups=groups, resamples=resamples, seed=seed) for name, one in measures.items()
+        }
     return SafetyFigures(
         n=len(y),
         auroc=auroc(y, 1 - s),
@@ -181,8 +211,8 @@ def safety_figures(
 def two_fold(unsafe: ArrayLike, p_safe: ArrayLike, keys: Sequence[str], *, resamples: int = 500) -> SafetyFigures:
     """Safety figures where no threshold is known: each half of the keys is judged with the other half's threshold.
 
-    Calibrating and measuring on the same rows would flatter the rates. The threshold given is that of all rows.
-    Raises MetricError.
+    Calibrating and measuring on the same rows would flatter the rates. The threshold given is that of all rows; the
+    intervals draw keys. Raises MetricError.
     """
     y, s = both_classes(unsafe, p_safe)
     left = np.array([fraction_of(key, "calibration") < 0.5 for key in keys])
@@ -194,8 +224,10 @@ def two_fold(unsafe: ArrayLike, p_safe: ArrayLike, keys: Sequence[str], *, resam
         other = ~half
         split = len(set(y[other].tolist())) == 2
         margins[half] = s[half] - (calibrate(y[other], s[other]) if split else everywhere)
-    rates = safety_figures(y, margins, 0.0, resamples=resamples)  # only its rates at the threshold are used
-    ranking = safety_figures(y, s, everywhere, resamples=resamples)
+    rates = safety_figures(
+        y, margins, 0.0, groups=keys, resamples=resamples
+    )  # only its rates at the threshold are used
+    ranking = safety_figures(y, s, everywhere, groups=keys, resamples=resamples)
     at = {name: getattr(rates, name) for name in ("f1", "recall", "false_positive_rate")}
     spans = {name: (rates if name in at else ranking).intervals[name] for name in ranking.intervals}
     return ranking.model_copy(update={**at, "intervals": spans})

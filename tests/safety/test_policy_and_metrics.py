@@ -7,9 +7,20 @@ import pytest
 from pydantic import ValidationError
 
 from safety.errors import MetricError
-from safety.metrics import at_threshold, auroc, average_precision, bootstrap, calibrate, f1, safety_figures, spearman
+from safety.metrics import (
+    at_threshold,
+    auroc,
+    average_precision,
+    bootstrap,
+    calibrate,
+    f1,
+    rate,
+    safety_figures,
+    spearman,
+)
 from safety.objectives import BY_NAME, DIASAFETY, OBJECTIVES, SOCIAL_BIAS_FRAMES, TOXICHAT
 from safety.policy import Policy
+from safety.profanity import share_of_profanity
 
 
 def test_a_filter_drops_below_the_threshold_and_releases_at_it():
@@ -84,6 +95,32 @@ def test_the_bootstrap_interval_of_a_rate_is_near_the_binomial_one_and_repeats()
     assert interval.high == pytest.approx(0.3 + half, abs=0.006)
 
 
+def test_the_bootstrap_draws_whole_contexts():
+    # Ten rows of each context agree, so 1,000 rows tell as much as 100: the interval is about √10 times as wide.
+    rng = np.random.default_rng(2)
+    of_context = rng.random(100) < 0.3
+    values, groups = np.repeat(of_context, 10), [f"context {i // 10}" for i in range(1000)]
+    rows, contexts = rate(values.tolist()), rate(values.tolist(), groups)
+    assert rows is not None
+    assert contexts is not None
+    assert contexts.value == rows.value == pytest.approx(of_context.mean())
+    assert contexts.high - contexts.low == pytest.approx(np.sqrt(10) * (rows.high - rows.low), rel=0.15)
+    half = 1.96 * np.sqrt(contexts.value * (1 - contexts.value) / 100)
+    assert contexts.low == pytest.approx(contexts.value - half, abs=0.02)
+
+
+def test_a_rate_of_nothing_is_none():
+    assert rate([]) is None
+
+
+def test_safety_figures_are_drawn_by_context_too():
+    rng = np.random.default_rng(3)
+    unsafe, p_safe = np.repeat(rng.integers(0, 2, 40), 8), np.repeat(rng.random(40), 8)
+    alone = safety_figures(unsafe, p_safe, 0.5, resamples=100).intervals["recall"]
+    grouped = safety_figures(unsafe, p_safe, 0.5, groups=[str(i // 8) for i in range(320)], resamples=100)
+    assert grouped.intervals["recall"].high - grouped.intervals["recall"].low > 1.5 * (alone.high - alone.low)
+
+
 def test_one_class_only_is_an_error_that_says_so():
     with pytest.raises(MetricError, match="both classes"):
         auroc([1, 1], [0.2, 0.3])
@@ -104,3 +141,10 @@ def test_all_figures_of_a_set_agree_with_the_single_ones():
     assert figures.auroc == pytest.approx(auroc(unsafe, 1 - p_safe))
     assert figures.intervals["auroc"].low < figures.auroc < figures.intervals["auroc"].high
     assert (figures.f1, figures.recall, figures.false_positive_rate) == at_threshold(unsafe, p_safe, 0.5)
+
+
+def test_the_word_list_counts_words_and_not_what_is_meant():
+    assert share_of_profanity("You idiots, SHIT happens") == pytest.approx(2 / 4)
+    assert share_of_profanity("I will find out where you live.") == 0.0  # a threat in plain words passes
+    assert share_of_profanity("Scunthorpe's assistants assess classics") == 0.0  # whole words only
+    assert share_of_profanity("… 123") == 0.0
