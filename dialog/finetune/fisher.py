@@ -23,10 +23,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dialog.errors import FinetuneError
+from dialog.finetune.memory import out_of_memory
 from dialog.finetune.saving import write_whole
 
 BLOCK = {"cpu": 1 << 19}
 """Elements of a batch's per-sample gradients at a time: on a CPU what stays in cache, on accelerators 2^28."""
+
+MEMORY = "Lower ewc.sample_tokens, or adapt fewer layers with lora.from_layer or lora.target_modules."
 
 
 class FisherCard(BaseModel):
@@ -58,23 +61,27 @@ class Fisher(BaseModel):
         write_whole(path, save(self.values, metadata={"card": self.card.model_dump_json()}))
 
     @classmethod
-    def load(cls, path: Path, *, revision: str) -> Fisher:
-        """Raises FinetuneError for an unreadable file or one of another model."""
+    def load(cls, path: Path, *, revision: str, named: bool = True) -> Fisher:
+        """Raises FinetuneError for a missing or unreadable file, or one of another model.
+
+        `named`: whether the configuration names it; else the run keeps it for itself.
+        """
         from safetensors import SafetensorError, safe_open
 
+        remedy = "Correct ewc.fisher, or leave it out to compute one." if named else "Delete it to compute it anew."
+        if not path.is_file():
+            raise FinetuneError(f"the Fisher file {path} does not exist. {remedy}")
         try:
             with safe_open(path, framework="pt") as file:
                 card = FisherCard.model_validate_json(file.metadata()["card"])
                 if card.revision != revision:
                     raise FinetuneError(
                         f"{path.name} is the Fisher information of {card.model} ({card.revision[:12]}), but the base "
-                        f"model is {revision[:12]}. Delete it, or name another file with `fisher.path`."
+                        f"model is {revision[:12]}. {remedy}"
                     )
                 return cls(card=card, values={name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
         except (SafetensorError, OSError, KeyError, TypeError, ValidationError, json.JSONDecodeError) as error:
-            raise FinetuneError(
-                f"{path} is not a readable Fisher file ({error}). Delete it to compute it anew."
-            ) from None
+            raise FinetuneError(f"{path} is not a readable Fisher file ({error}). {remedy}") from None
 
 
 def linear_layers(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Linear]:
@@ -120,28 +127,30 @@ def fisher_information(
         raise FinetuneError("the Fisher information needs samples of at least two tokens each, got too few.")
     layers = linear_layers(model, modules)
     device = next(model.parameters()).device
-    totals = {name: torch.zeros_like(layer.weight, dtype=torch.float32) for name, layer in layers.items()}
+    with out_of_memory("computing the Fisher information", MEMORY):
+        totals = {name: torch.zeros_like(layer.weight, dtype=torch.float32) for name, layer in layers.items()}
     generator = torch.Generator(device=device).manual_seed(seed)
     was_training, frozen = model.training, [(p, p.requires_grad) for p in model.parameters()]
     model.eval().requires_grad_(False)
     done = 0
     try:
-        for batch in batches_by_length(samples, batch_tokens):
-            lengths = [len(sample) for sample in batch]
-            ids = torch.zeros(len(batch), max(lengths), dtype=torch.long)
-            for row, sample in enumerate(batch):
-                ids[row, : len(sample)] = torch.tensor(sample)
-            mask = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
-            ids, mask = ids.to(device), mask.to(device)
-            with recorded_gradients(model, layers, totals):
-                logits = model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits[:, :-1].float()
-                targets = ids[:, 1:] if labels == "data" else draw(logits, generator)
-                losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
-                # Every sample's own mean; samples do not meet in a causal model, so one backward pass serves all.
-                steps = mask[:, 1:]
-                ((losses * steps).sum(1) / steps.sum(1)).sum().backward()
-            done += len(batch)
-            on_progress(done)
+        with out_of_memory("computing the Fisher information", MEMORY):
+            for batch in batches_by_length(samples, batch_tokens):
+                lengths = [len(sample) for sample in batch]
+                ids = torch.zeros(len(batch), max(lengths), dtype=torch.long)
+                for row, sample in enumerate(batch):
+                    ids[row, : len(sample)] = torch.tensor(sample)
+                mask = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
+                ids, mask = ids.to(device), mask.to(device)
+                with recorded_gradients(model, layers, totals):
+                    logits = model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits[:, :-1].float()
+                    targets = ids[:, 1:] if labels == "data" else draw(logits, generator)
+                    losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
+                    # Every sample's own mean; samples do not meet in a causal model, so one backward pass serves all.
+                    steps = mask[:, 1:]
+                    ((losses * steps).sum(1) / steps.sum(1)).sum().backward()
+                done += len(batch)
+                on_progress(done)
     finally:
         for parameter, needed in frozen:
             parameter.requires_grad_(needed)

@@ -11,6 +11,12 @@ from typing import Any
 
 from dialog.finetune.saving import explained
 
+PANELS: Mapping[str, tuple[str, ...]] = {
+    "loss": ("loss", "loss_tokens", "loss_labels"),
+    "perplexity ratio (forgetting)": ("retention_ratio",),
+}
+"""What is plotted beside each other: the trainer's losses, and what `run` evaluates while it trains."""
+
 
 class MetricsLog:
     """Appends to `metrics.jsonl` and `tensorboard/` in a run's folder. A resumed run drops what was after its step."""
@@ -65,7 +71,7 @@ def rounded(value: float) -> float:
 
 
 def draw_curves(metrics: Path, picture: Path, *, title: str) -> bool:
-    """Loss, held-out score and forgetting over the steps as a PNG; False where matplotlib is not installed."""
+    """Loss and forgetting over the steps as a PNG; False where matplotlib is not installed."""
     try:
         import matplotlib
 
@@ -74,12 +80,7 @@ def draw_curves(metrics: Path, picture: Path, *, title: str) -> bool:
     except ImportError:
         return False
     rows = read_metrics(metrics)
-    panels: Mapping[str, tuple[str, ...]] = {
-        "loss": ("loss", "loss_tokens", "loss_labels"),
-        "held-out loss": ("held_out_loss",),
-        "perplexity ratio (forgetting)": ("retention_ratio",),
-    }
-    shown = {name: keys for name, keys in panels.items() if any(key in row for row in rows for key in keys)}
+    shown = {name: keys for name, keys in PANELS.items() if any(key in row for row in rows for key in keys)}
     if not shown:
         return False
     figure, axes = pyplot.subplots(1, len(shown), figsize=(5 * len(shown), 3.5), squeeze=False)

@@ -11,6 +11,7 @@ import torch
 
 from dialog.finetune.examples import Example, ExampleWriter
 from dialog.finetune.losses import collate, label_differences
+from dialog.finetune.memory import out_of_memory
 from dialog.finetune.mixing import micro_batches
 from dialog.finetune.records import Groundedness, Judged
 from safety.errors import MetricError
@@ -28,16 +29,19 @@ def label_probabilities(
     found: list[list[float]] = [[] for _ in examples]
     model.eval()
     try:
-        for group in micro_batches(examples, max_tokens):
-            batch = collate(group, pad).to(device)
-            hidden = base.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
-            config = base.config.get_text_config()
-            values = label_differences(hidden, base.get_output_embeddings(), config, batch).sigmoid().tolist()
-            for example in group:
-                for _ in example.labels:
-                    found[place[id(example)]].append(values.pop(0))
-                if example.rival:
-                    values = values[len(example.rival.labels) :]
+        with out_of_memory("reading the discriminators", "Lower train.max_tokens, or set train.device=cpu."):
+            for group in micro_batches(examples, max_tokens):
+                batch = collate(group, pad).to(device)
+                hidden = base.base_model(
+                    input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
+                ).last_hidden_state
+                config = base.config.get_text_config()
+                values = label_differences(hidden, base.get_output_embeddings(), config, batch).sigmoid().tolist()
+                for example in group:
+                    for _ in example.labels:
+                        found[place[id(example)]].append(values.pop(0))
+                    if example.rival:
+                        values = values[len(example.rival.labels) :]
     finally:
         model.train(was_training)
     return found

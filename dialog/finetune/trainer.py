@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from dialog.finetune.ewc import EwcPenalty
 from dialog.finetune.examples import Example
 from dialog.finetune.lora import lower_states, trained, upper_only
 from dialog.finetune.losses import JointLoss, collate
+from dialog.finetune.memory import out_of_memory
 from dialog.finetune.metrics import MetricsLog
 from dialog.finetune.mixing import micro_batches, plan_hash
 from dialog.finetune.shared_prefix import shared_prefix
@@ -162,6 +163,10 @@ class Trainer:
         return start
 
     def _step(self, step: int) -> tuple[dict[str, float], int]:
+        with out_of_memory("training", step_remedy(self.settings)):
+            return self._take_step(step)
+
+    def _take_step(self, step: int) -> tuple[dict[str, float], int]:
         settings, accelerator = self.settings, self.accelerator
         torch.manual_seed((settings.seed * 1_000_003 + step) * 64 + accelerator.process_index)  # dropout
         for group in self.optimizer.param_groups:
@@ -169,21 +174,20 @@ class Trainer:
         self.model.train()
         groups = self._groups(self.plan[step])
         sums = torch.zeros(4, device=accelerator.device)
-        with out_of_memory(settings):
-            # The cache runs lower layers itself, so it is read before the model is cut down to the upper ones.
-            for i, group in enumerate(groups):
-                batch = collate(group, self.pad).to(accelerator.device)
-                states = None
-                if self.cache:
-                    width = batch.ids.shape[1]
-                    states = self.cache.get(self.model, group, width, self.pad, accelerator.device)
-                last = i + 1 == len(groups)
-                with self._adapted_layers(), nullcontext() if last else accelerator.no_sync(self.loss):
-                    losses = self.loss(batch, states, self.shared)
-                    accelerator.backward(losses.total * (accelerator.num_processes / settings.batch_size))
-                sums += torch.stack([part.detach().float() for part in losses])
-            penalty = self.penalty.add_gradients() if self.penalty else None
-            norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), settings.clip)
+        # The cache runs lower layers itself, so it is read before the model is cut down to the upper ones.
+        for i, group in enumerate(groups):
+            batch = collate(group, self.pad).to(accelerator.device)
+            states = None
+            if self.cache:
+                width = batch.ids.shape[1]
+                states = self.cache.get(self.model, group, width, self.pad, accelerator.device)
+            last = i + 1 == len(groups)
+            with self._adapted_layers(), nullcontext() if last else accelerator.no_sync(self.loss):
+                losses = self.loss(batch, states, self.shared)
+                accelerator.backward(losses.total * (accelerator.num_processes / settings.batch_size))
+            sums += torch.stack([part.detach().float() for part in losses])
+        penalty = self.penalty.add_gradients() if self.penalty else None
+        norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), settings.clip)
         sums = accelerator.reduce(sums, reduction="sum") / settings.batch_size  # type: ignore[operator]
         names = ["loss", "loss_tokens", "loss_labels", "loss_preferences"]
         figures: dict[str, float] = dict(zip(names, sums.tolist(), strict=True))
@@ -226,19 +230,10 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
 
-@contextmanager
-def out_of_memory(settings: TrainSettings) -> Iterator[None]:
-    """Say which setting to lower where memory runs out."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        text = str(error)
-        if isinstance(error, RuntimeError) and not any(
-            sign in text for sign in ("out of memory", "can't allocate memory", "not enough memory")
-        ):
-            raise
-        hint = "" if settings.gradient_checkpointing else ", or set train.gradient_checkpointing=true"
-        raise FinetuneError(
-            f"out of memory. Lower train.micro_tokens (now {settings.micro_tokens}) or train.max_tokens "
-            f"(now {settings.max_tokens}){hint}; the last checkpoint is kept."
-        ) from error
+def step_remedy(settings: TrainSettings) -> str:
+    """Which settings make a step smaller."""
+    hint = "" if settings.gradient_checkpointing else ", or set train.gradient_checkpointing=true"
+    return (
+        f"Lower train.micro_tokens (now {settings.micro_tokens}) or train.max_tokens (now {settings.max_tokens})"
+        f"{hint}; the last checkpoint is kept."
+    )

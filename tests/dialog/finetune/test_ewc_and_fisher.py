@@ -136,8 +136,21 @@ def test_a_fisher_file_carries_its_card_and_refuses_another_model(tmp_path: Path
     loaded = Fisher.load(path, revision="aaa")
     assert loaded.card == card("aaa")
     assert torch.equal(loaded.values["a"], torch.ones(2, 3))
-    with pytest.raises(FinetuneError, match="base model is bbb"):
+    with pytest.raises(FinetuneError, match=r"base model is bbb\. Correct ewc\.fisher, or leave it out"):
         Fisher.load(path, revision="bbb")
+    with pytest.raises(FinetuneError, match=r"base model is bbb\. Delete it to compute it anew"):
+        Fisher.load(path, revision="bbb", named=False)  # the one that a run keeps for itself
+    with pytest.raises(FinetuneError, match=r"none\.safetensors does not exist"):
+        Fisher.load(tmp_path / "none.safetensors", revision="aaa")
+
+
+def test_running_out_of_memory_says_what_to_lower(tiny, monkeypatch):
+    def exhausted(*args, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
+
+    monkeypatch.setattr("dialog.finetune.fisher.add_squares", exhausted)
+    with pytest.raises(FinetuneError, match=r"Fisher information\. Lower ewc\.sample_tokens"):
+        fisher_information(tiny(), SAMPLES, ["model.layers.0.mlp.up_proj"])
 
 
 def test_a_broken_fisher_file_is_one_clear_line(tmp_path: Path):

@@ -24,7 +24,7 @@ from dialog.finetune.config import LoraSettings, TrainSettings
 from dialog.finetune.examples import Example, LabelTarget
 from dialog.finetune.lora import add_adapter, lower_states, trained, upper_only
 from dialog.finetune.losses import JointLoss, collate
-from dialog.finetune.metrics import read_metrics
+from dialog.finetune.metrics import PANELS, read_metrics
 from dialog.finetune.mixing import micro_batches, plan_hash, plan_steps
 from dialog.finetune.shared_prefix import shared_prefix
 from dialog.finetune.trainer import LowerCache, Trainer
@@ -156,6 +156,8 @@ def test_training_lowers_the_loss_and_leaves_the_base_alone(tiny, tmp_path: Path
     one.train()
     assert float(one.loss(everything).total.detach()) < 0.5 * before
     assert len(read_metrics(tmp_path / "metrics.jsonl")) == 30
+    logged = {key for row in read_metrics(tmp_path / "metrics.jsonl") for key in row}
+    assert {*PANELS["loss"]} <= logged, "what is plotted is logged"
     assert all(torch.equal(p, base[name]) for name, p in one.model.named_parameters() if not p.requires_grad)
     assert list((tmp_path / "tensorboard").glob("events*"))
 
@@ -302,8 +304,12 @@ def test_running_out_of_memory_says_what_to_lower(tiny, tmp_path: Path, monkeypa
     def exhausted(*args, **options):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(one, "loss", exhausted)
+    working, one.loss = one.loss, exhausted
     with pytest.raises(FinetuneError, match=r"train\.micro_tokens \(now 40\)"):
+        one.train()
+    one.loss = working
+    monkeypatch.setattr(one.optimizer, "step", exhausted)  # its states are as large as what is trained
+    with pytest.raises(FinetuneError, match=r"while training\. Lower train\.micro_tokens"):
         one.train()
 
 
