@@ -26,35 +26,35 @@ CONTEXT_TURNS = 4
 """Longest context of a contrast, in turns: enough to see the fault, short enough to train on many."""
 
 
-def quality_contrasts(dialogs: Sequence[Sequence[str]], *, seed: int, per_dialog: int = 2) -> list[QualityRecord]:
-    """For `per_dialog` places of each dialog: the real reply, and one with a fault.
+def quality_contrasts(
+    dialogs: Sequence[Sequence[str]], *, seed: int, per_dialog: int = 2
+) -> list[tuple[Sequence[str], QualityRecord]]:
+    """For `per_dialog` places of each dialog: the real reply, and one with a fault; each with the dialog it is from.
 
     Faults, drawn in turn: a reply to another context, the reply's words in another order, a generic reply, a reply cut
     in the middle, and the user's own words handed back.
     """
     rng = random.Random(seed)
-    found: list[QualityRecord] = []
+    found: list[tuple[Sequence[str], QualityRecord]] = []
     kinds = ("other", "shuffled", "generic", "truncated", "echo")
     for dialog in dialogs:
         places = [i for i in range(1, len(dialog)) if len(dialog[i].split()) >= 6]
         for i in sorted(rng.sample(places, min(per_dialog, len(places)))):
             context, reply = context_of(dialog[max(0, i - CONTEXT_TURNS) : i]), dialog[i]
-            found.append(
-                QualityRecord(context=context, response=reply, sensible=1.0, specific=1.0, source="contrast-real")
-            )
+            real = QualityRecord(context=context, response=reply, sensible=1.0, specific=1.0, source="contrast-real")
+            found.append((dialog, real))
             kind = kinds[rng.randrange(len(kinds))]
             faulty = _fault(kind, dialog, i, dialogs, rng)
             if faulty and faulty != reply:
-                found.append(
-                    QualityRecord(
-                        context=context,
-                        response=faulty,
-                        sensible=1.0 if kind == "generic" else 0.0,
-                        specific=0.0,
-                        interesting=0.0 if kind in ("generic", "shuffled", "echo") else None,
-                        source=f"contrast-{kind}",
-                    )
+                record = QualityRecord(
+                    context=context,
+                    response=faulty,
+                    sensible=1.0 if kind == "generic" else 0.0,
+                    specific=0.0,
+                    interesting=0.0 if kind in ("generic", "shuffled", "echo") else None,
+                    source=f"contrast-{kind}",
                 )
+                found.append((dialog, record))
     return found
 
 

@@ -202,8 +202,9 @@ def fraction(scores: dict[str, Any], name: str) -> float | None:
 TOPICAL_RATINGS = {"Poor": 0.0, "Not Good": 0.25, "Passable": 0.5, "Good": 0.75, "Excellent": 1.0}
 
 
-def topical_chat(path: Path, *, every: int = 3) -> list[QualityRecord]:
-    """Topical-Chat (Gopalakrishnan et al. 2019): human replies with the partner's rating as interestingness.
+def topical_chat(path: Path, *, every: int = 3) -> list[tuple[list[str], QualityRecord]]:
+    """Topical-Chat (Gopalakrishnan et al. 2019): human replies with the partner's rating as interestingness, each with
+    the dialog it is from.
 
     People's replies are sensible and specific by construction. One reply in `every` is taken, so that a dialog does
     not fill the set with its own prefixes.
@@ -212,42 +213,46 @@ def topical_chat(path: Path, *, every: int = 3) -> list[QualityRecord]:
     for number, row in rows(path):
         turns = field(path, number, row, "content", list)
         texts = [tidy(turn["text"]) for turn in turns]
+        dialog = human_dialog(path, number, row)
         for i in range(2, len(turns), every):
             rating = TOPICAL_RATINGS.get(turns[i].get("rating", ""))
             if rating is not None and all(texts[max(0, i - 4) : i + 1]):
-                found.append(
-                    QualityRecord(
-                        context=context_of(texts[max(0, i - 4) : i]),
-                        response=texts[i],
-                        sensible=1.0,
-                        specific=1.0,
-                        interesting=rating,
-                        source="topical-chat",
-                    )
+                record = QualityRecord(
+                    context=context_of(texts[max(0, i - 4) : i]),
+                    response=texts[i],
+                    sensible=1.0,
+                    specific=1.0,
+                    interesting=rating,
+                    source="topical-chat",
                 )
+                found.append((dialog, record))
     return found
 
 
 def human_dialogs(path: Path) -> list[list[str]]:
-    """People's dialogs as lists of texts, from chit-chat, CMU_DoG or Topical-Chat files, whichever shape it has.
+    """People's dialogs as lists of texts, from chit-chat, CMU_DoG or Topical-Chat files, whichever shape it has."""
+    found = [human_dialog(path, number, row) for number, row in rows(path)]
+    return [dialog for dialog in found if len(dialog) >= 2]
 
-    Neighbouring turns of one speaker are joined, so that speakers alternate.
-    """
-    found = []
-    for number, row in rows(path):
-        if "content" in row:
-            spoken = [(turn["agent"], turn["text"]) for turn in row["content"]]
+
+def human_dialog(path: Path, number: int, row: dict[str, Any]) -> list[str]:
+    """One row's dialog. Neighbouring turns of one speaker are joined, so that speakers alternate."""
+    if "content" in row:
+        spoken = [(turn["agent"], turn["text"]) for turn in row["content"]]
+    else:
+        turns: Sequence[Sequence[Any]] = field(path, number, row, "turns", list)
+        spoken = [(turn[0], turn[-1]) for turn in turns]
+    merged: list[tuple[str, str]] = []
+    for speaker, text in spoken:
+        if not (text := tidy(text)):
+            continue
+        if merged and merged[-1][0] == speaker:
+            merged[-1] = (speaker, f"{merged[-1][1]} {text}")
         else:
-            turns: Sequence[Sequence[Any]] = field(path, number, row, "turns", list)
-            spoken = [(turn[0], turn[-1]) for turn in turns]
-        merged: list[tuple[str, str]] = []
-        for speaker, text in spoken:
-            if not (text := tidy(text)):
-                continue
-            if merged and merged[-1][0] == speaker:
-                merged[-1] = (speaker, f"{merged[-1][1]} {text}")
-            else:
-                merged.append((speaker, text))
-        if len(merged) >= 2:
-            found.append([text for _, text in merged])
-    return found
+            merged.append((speaker, text))
+    return [text for _, text in merged]
+
+
+def dialog_text(dialog: Sequence[str]) -> str:
+    """A dialog as one text, a turn a line."""
+    return "\n".join(dialog)

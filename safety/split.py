@@ -13,9 +13,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+def plain(key: str) -> str:
+    """A key without what does not tell contexts apart: case and spaces."""
+    return " ".join(key.lower().split())
+
+
 def fraction_of(key: str, salt: str = "") -> float:
     """A number in [0, 1) that depends on `key` and `salt` only."""
-    digest = hashlib.blake2b(f"{salt}\0{' '.join(key.lower().split())}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{salt}\0{plain(key)}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 

@@ -2,7 +2,7 @@
 
 A person's reply counts as researched where the section that was in front of them holds its names, numbers and most of
 its words (`dialog.citations.support`); the rest is opinion and small talk and is left to other tasks. Each reader gives
-(key, record) pairs, keyed by the document, so that a document is on one side of a split. All draws are seeded.
+records keyed by the document, so that a document is on one side of a split. All draws are seeded.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from dialog.citations import support
-from dialog.finetune.records import ResearchRecord, ResearchStep, Snippet
-from dialog.finetune.research_data import Keyed, passage
+from dialog.finetune.records import Keyed, ResearchRecord, ResearchStep, Snippet
+from dialog.finetune.research_data import passage
 from dialog.messages import Message
-from safety.sources import field, rows, tidy
+from safety.sources import dialog_text, field, human_dialog, rows, tidy
 
 LEAST_SHARE = 0.5
 """Share of a reply's content words that its section must hold."""
@@ -33,6 +33,7 @@ def topical_chat_research(path: Path, seed: int) -> list[Keyed]:
     for number, row in rows(path):
         turns, reading = field(path, number, row, "content", list), field(path, number, row, "reading", dict)
         texts = [tidy(turn["text"]) for turn in turns]
+        whole = dialog_text(human_dialog(path, number, row))
         for i in range(1, len(turns)):
             sections = {
                 key: Snippet(title=one["entity"], text=passage(tidy(one["wiki"])))
@@ -44,7 +45,7 @@ def topical_chat_research(path: Path, seed: int) -> list[Keyed]:
                 section = sections.pop(used[0])
                 record = researched(texts[max(0, i - 3) : i + 1], section, list(sections.values()), rng)
                 if record:
-                    found.append((section.title, record))
+                    found.append(Keyed(section.title, record, whole))
     return found
 
 
@@ -57,13 +58,14 @@ def cmu_dog_research(path: Path, seed: int) -> list[Keyed]:
         sections = documents.get(row.get("doc"), {})
         turns = field(path, number, row, "turns", list)
         texts = [tidy(turn[2]) for turn in turns]
+        whole = dialog_text(human_dialog(path, number, row))
         for i in range(1, len(turns)):
             speaker, place = turns[i][0], turns[i][1]
             if speaker in row.get("saw_doc", ()) and speaker != turns[i - 1][0] and place in sections:
                 others = [section for key, section in sections.items() if key != place]
                 record = researched(texts[max(0, i - 3) : i + 1], sections[place], others, rng)
                 if record:
-                    found.append((sections[place].title, record))
+                    found.append(Keyed(sections[place].title, record, whole))
     return found
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -141,6 +141,16 @@ class GroundedRecord(Shape):
 
 
 TrainingRecord = Generation | Discrimination | Judged | Preference | Groundedness | ResearchRecord | PlainText
+
+
+class Keyed(NamedTuple):
+    """A record with what decides where it may be used."""
+
+    key: str
+    """Records with one key (a context, an article, a dialog's opening) are on one side of the held-out split."""
+    record: TrainingRecord
+    text: str = ""
+    """The dialog or text that it was cut from: what retention is measured on is not trained on."""
 
 
 def read_training_records(path: Path, *, limit: int | None = None) -> list[TrainingRecord]:

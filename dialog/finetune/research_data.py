@@ -1,6 +1,6 @@
 """Research and groundedness records from public reading sets.
 
-Each reader gives (key, record) pairs; rows with one key (an article, a document) must stay on one side of a split.
+Each reader gives keyed records; rows with one key (an article, a document) must stay on one side of a split.
 A researched turn is question → `TS, query` → numbered evidence → `User, answer [n]`; where the evidence does not hold
 the answer the turn ends in saying so. All draws are seeded.
 """
@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dialog.citations import sentences
-from dialog.finetune.records import Groundedness, ResearchRecord, ResearchStep, Snippet, TrainingRecord
+from dialog.finetune.records import Groundedness, Keyed, ResearchRecord, ResearchStep, Snippet
 from dialog.messages import Message
-from safety.sources import field, human_dialogs, rows, tidy
-
-Keyed = tuple[str, TrainingRecord]
+from safety.sources import dialog_text, field, human_dialogs, rows, tidy
 
 NOT_FOUND = (
     "I could not find that in my sources.",
@@ -100,7 +98,7 @@ def xquad(path: Path, seed: int) -> list[Keyed]:
                 if rng.random() < 0.25 and others
                 else question_record(question, answer, article, text, others, guess, rng)
             )
-            found.append((article, record))
+            found.append(Keyed(article, record))
     return found
 
 
@@ -122,9 +120,9 @@ def natural_questions(path: Path, corpus: Path, seed: int) -> list[Keyed]:
         shared = set(str(title).lower().split()) & set(question.lower().split())
         asks = question[0].upper() + question[1:] + "?"
         if known and answer and shared:
-            found.append((str(title), question_record(asks, answer, str(title), known, others, answer, rng)))
+            found.append(Keyed(str(title), question_record(asks, answer, str(title), known, others, answer, rng)))
         elif not title and rng.random() < 0.1:
-            found.append((question, unanswered_record(asks, others, row["answer"][0], rng)))
+            found.append(Keyed(question, unanswered_record(asks, others, row["answer"][0], rng)))
     return found
 
 
@@ -146,9 +144,8 @@ def definitions(path: Path, seed: int) -> list[Keyed]:
             record = unanswered_record(question, others, title, rng)
         else:
             record = question_record(question, first[0], title, text, others, title, rng)
-        found.append(
-            (title, record.model_copy(update={"base": rng.choice(("I'm not sure.", f"{title} is well known."))}))
-        )
+        base = rng.choice(("I'm not sure.", f"{title} is well known."))
+        found.append(Keyed(title, record.model_copy(update={"base": base})))
     return found
 
 
@@ -176,7 +173,7 @@ def calculator(path: Path, seed: int) -> list[Keyed]:
             ),
             final=f"{expression} is {result} [1]",
         )
-        found.append((expression, record))
+        found.append(Keyed(expression, record))
     return found
 
 
@@ -192,7 +189,8 @@ def small_talk(path: Path, seed: int, *, per_dialog: int = 1) -> list[Keyed]:
                 for j, text in enumerate(turns)
             )
             if "?" not in turns[-1] or re.search(r"\b(?:you|your|u)\b", turns[-1].lower()):
-                found.append((dialog[0], ResearchRecord(context=context, base=dialog[i], final=dialog[i])))
+                record = ResearchRecord(context=context, base=dialog[i], final=dialog[i])
+                found.append(Keyed(dialog[0], record, dialog_text(dialog)))
     return found
 
 
@@ -203,7 +201,7 @@ def begin(path: Path) -> list[Keyed]:
         label, response = field(path, number, row, "begin_label"), tidy(field(path, number, row, "response"))
         if label != "Generic" and response:
             record = groundedness(row, row.get("message", ""), response, label == "Fully attributable", "begin")
-            found.append((record.knowledge[:120], record))
+            found.append(Keyed(record.knowledge[:120], record))
     return found
 
 
@@ -215,7 +213,7 @@ def faithdial(path: Path) -> list[Keyed]:
         grounded, broken = "entailment" in label and "hallucination" not in label, "hallucinat" in label
         if response and (grounded or broken):
             record = groundedness(row, row.get("history", ""), response, grounded, "faithdial")
-            found.append((record.knowledge[:120], record))
+            found.append(Keyed(record.knowledge[:120], record))
     return found
 
 
@@ -250,7 +248,7 @@ def groundedness_contrasts(path: Path, seed: int) -> list[Keyed]:
             knowledge=passage(text), context=asked(f"What is {title}?"), response=response, grounded=grounded,
             source="groundedness-contrast",
         )  # fmt: skip
-        found.append((title, record))
+        found.append(Keyed(title, record))
     return found
 
 

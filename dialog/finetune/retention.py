@@ -13,10 +13,12 @@ from torch.nn import functional as F
 
 from dialog.decoder import Tokenizer
 from dialog.errors import RecordError
+from dialog.finetune.memory import out_of_memory
 from dialog.tokens import encode_plain
+from safety.metrics import Interval, bootstrap
 from safety.records import read_json_lines
-from safety.sources import human_dialogs
-from safety.split import split_by
+from safety.sources import dialog_text, human_dialogs
+from safety.split import plain, split_by
 
 WINDOW = 512
 """Tokens of one stretch of text; each is predicted from those before it in its stretch."""
@@ -29,6 +31,16 @@ class Perplexity(BaseModel):
 
     tokens: int = Field(description="Predicted tokens.")
     perplexity: float
+    stretches: tuple[tuple[float, int], ...] = Field(
+        default=(), repr=False, description="Nats and predicted tokens of each stretch."
+    )
+
+    def interval(self) -> Interval | None:
+        """The perplexity with its 95% bootstrap interval over stretches; None where it was not kept by stretch."""
+        if not self.stretches:
+            return None
+        nats, tokens = zip(*self.stretches, strict=True)
+        return bootstrap(lambda n, t: math.exp(n.sum() / t.sum()), nats, tokens)
 
 
 def read_texts(path: Path) -> list[str]:
@@ -41,7 +53,7 @@ def read_texts(path: Path) -> list[str]:
         if rows and all(isinstance(row, dict) and isinstance(row.get("text"), str) for row in rows):
             found = [row["text"].strip() for row in rows]
         else:
-            found = ["\n".join(dialog) for dialog in human_dialogs(path)]
+            found = [dialog_text(dialog) for dialog in human_dialogs(path)]
     else:
         try:
             text = path.read_text(encoding="utf-8")
@@ -61,8 +73,11 @@ def read_texts(path: Path) -> list[str]:
     return found
 
 
-def general_text(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """(texts to learn from: Fisher information and replay, texts to measure on), half of each file, never shared."""
+def general_text(paths: Sequence[Path], *, learns: bool = True) -> tuple[list[str], list[str]]:
+    """(texts to learn from: Fisher information and replay, texts to measure on), half of each file, never shared.
+
+    Raises RecordError where nothing is left to measure on or, where the run `learns`, to learn from.
+    """
     learn: list[str] = []
     measure: list[str] = []
     for path in paths:
@@ -70,10 +85,27 @@ def general_text(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
         if len(texts) == 1:
             measure += texts
             continue
-        left, right = split_by(texts, lambda text: text[:200], 0.5, salt="retention")
+        left, right = split_by(texts, text_key, 0.5, salt="retention")
         learn += left
         measure += right
+    if not measure or (learns and not learn):
+        count = len(learn) + len(measure)
+        raise RecordError(
+            f"retention.texts ({', '.join(path.name for path in paths)}) hold {count} paragraph{'s' * (count != 1)}, "
+            f"of which {len(learn)} fall to what is learned from and {len(measure)} to what forgetting is measured on. "
+            "Both need some: name text with more paragraphs, of 400 characters or more with blank lines between them."
+        )
     return learn, measure
+
+
+def text_key(text: str) -> str:
+    """What decides a text's side: how it begins."""
+    return text.strip()[:200]
+
+
+def measured_keys(texts: Sequence[str]) -> frozenset[str]:
+    """The keys of texts that forgetting is measured on, which no task may train on."""
+    return frozenset(plain(text_key(text)) for text in texts)
 
 
 def stretches(tokenizer: Tokenizer, texts: Sequence[str], tokens: int, window: int = WINDOW) -> list[list[int]]:
@@ -102,7 +134,8 @@ def perplexity(model: Any, pieces: Sequence[Sequence[int]], *, batch_tokens: int
 
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
-    total, count = 0.0, 0
+    parts: list[tuple[float, int]] = []
+    remedy = "Set train.device=cpu, name a smaller model, or free memory."
     try:
         for batch in batches_by_length(pieces, batch_tokens):
             width = max(len(ids) for ids in batch)
@@ -111,13 +144,15 @@ def perplexity(model: Any, pieces: Sequence[Sequence[int]], *, batch_tokens: int
             for row, stretch in enumerate(batch):
                 ids[row, : len(stretch)] = torch.tensor(stretch)
                 targets[row, : len(stretch)] = ids[row, : len(stretch)]
-            mask = targets.ne(-100).long()
-            logits = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
-            losses = F.cross_entropy(
-                logits[:, :-1].float().flatten(0, 1), targets[:, 1:].flatten().to(device), reduction="sum"
-            )
-            total += float(losses)
-            count += int(targets[:, 1:].ne(-100).sum())
+            mask, wanted = targets.ne(-100).long(), targets[:, 1:]
+            with out_of_memory("measuring perplexity", remedy):
+                logits = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
+                losses = F.cross_entropy(
+                    logits[:, :-1].float().flatten(0, 1), wanted.flatten().to(device), reduction="none"
+                )
+            nats = losses.view(len(batch), -1).double().sum(1).tolist()
+            parts += zip(nats, wanted.ne(-100).sum(1).tolist(), strict=True)
     finally:
         model.train(was_training)
-    return Perplexity(tokens=count, perplexity=math.exp(total / max(1, count)))
+    total, count = sum(nats for nats, _ in parts), sum(tokens for _, tokens in parts)
+    return Perplexity(tokens=count, perplexity=math.exp(total / max(1, count)), stretches=tuple(parts))

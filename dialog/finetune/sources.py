@@ -1,7 +1,8 @@
 """The kinds of data that a recipe may name, and the split of each by context.
 
-A kind reads one file into (key, record) pairs. The key decides the side of the split, so that a context, an article
-or a dialog is never on both. Boundary: files in, records out; token ids are `examples`'.
+A kind reads one file into keyed records. The key decides the side of the split, so that a context, an article or a
+dialog is never on both; records cut from a dialog have the dialog's opening as their key, wherever they begin.
+Boundary: files in, records out; token ids are `examples`'.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dialog.finetune.records import (
     Generation,
     Groundedness,
     Judged,
+    Keyed,
     PlainText,
     Preference,
     TrainingRecord,
@@ -29,13 +31,12 @@ from dialog.finetune.records import (
     messages,
     read_training_records,
 )
-from dialog.finetune.retention import read_texts
+from dialog.finetune.retention import read_texts, text_key
 from safety import contrasts, sources
 from safety.errors import SafetyError
-from safety.records import SafetyRecord, context_of
-from safety.split import split_by
+from safety.records import QualityRecord, SafetyRecord, context_of
+from safety.split import plain, split_by
 
-Keyed = tuple[str, TrainingRecord]
 CORPUS = "tools/kb_vital_summaries.jsonl"
 
 
@@ -53,7 +54,14 @@ def context_key(record: TrainingRecord) -> str:
 
 
 def keyed(records: Iterable[TrainingRecord]) -> list[Keyed]:
-    return [(context_key(record), record) for record in records]
+    return [
+        Keyed(context_key(record), record, record.text if isinstance(record, PlainText) else "") for record in records
+    ]
+
+
+def of_dialogs(pairs: Iterable[tuple[Sequence[str], QualityRecord]]) -> list[Keyed]:
+    """Rated replies with the dialog that each is from. A window of a dialog does not tell how the dialog opened."""
+    return [Keyed(dialog[0], from_quality(record), sources.dialog_text(dialog)) for dialog, record in pairs]
 
 
 def dialogs(path: Path, seed: int) -> list[Keyed]:
@@ -63,18 +71,13 @@ def dialogs(path: Path, seed: int) -> list[Keyed]:
     for dialog in sources.human_dialogs(path):
         for i in rng.sample(range(1, len(dialog)), min(2, len(dialog) - 1)):
             record = Generation(context=messages(context_of(dialog[max(0, i - 4) : i])), response=dialog[i])
-            found.append((dialog[0], record))
+            found.append(Keyed(dialog[0], record, sources.dialog_text(dialog)))
     return found
 
 
 def quality_contrasts(path: Path, seed: int) -> list[Keyed]:
-    """Contrasts of a file's dialogs; the key is the dialog's opening so that all its places stay together."""
-    found: list[Keyed] = []
-    every = sources.human_dialogs(path)
-    opening = {text: dialog[0] for dialog in every for text in dialog}
-    for record in contrasts.quality_contrasts(every, seed=seed):
-        found.append((opening[record.context[0].content], from_quality(record)))
-    return found
+    """Contrasts of a file's dialogs."""
+    return of_dialogs(contrasts.quality_contrasts(sources.human_dialogs(path), seed=seed))
 
 
 def safety(records: Sequence[SafetyRecord]) -> list[Keyed]:
@@ -96,7 +99,7 @@ KINDS: dict[str, Reader] = {
     "lookalikes": lambda path, seed: safety(contrasts.benign_lookalikes()),
     "toxichat-plausibility": lambda path, seed: keyed(map(from_quality, sources.toxichat_plausibility(path))),
     "dialogue-eval": lambda path, seed: keyed(map(from_quality, sources.dialogue_eval(path))),
-    "topical-chat": lambda path, seed: keyed(map(from_quality, sources.topical_chat(path))),
+    "topical-chat": lambda path, seed: of_dialogs(sources.topical_chat(path)),
     "quality-contrasts": quality_contrasts,
     "begin": lambda path, seed: research.begin(path),
     "faithdial": lambda path, seed: research.faithdial(path),
@@ -120,10 +123,18 @@ class TaskData:
     source: DataSource
     train: list[TrainingRecord] = field(default_factory=list)
     held_out: list[TrainingRecord] = field(default_factory=list)
+    contexts: int = 0
+    """Keys among the records that are held out."""
+    measured: int = 0
+    """Records left out because retention is measured on the text they come from."""
+    filtered: int = 0
+    """Records left out because the discriminators scored them too low."""
 
 
-def load_task_data(config: Config, folder: Path) -> list[TaskData]:
-    """Read and split every source of a run. Raises FinetuneError for an unknown kind, RecordError for bad data."""
+def load_task_data(config: Config, folder: Path, measured: frozenset[str] = frozenset()) -> list[TaskData]:
+    """Read and split every source of a run; what comes from `measured` texts (`retention.measured_keys`) is not trained
+    on. Raises FinetuneError for an unknown kind, RecordError for bad data.
+    """
     found: list[TaskData] = []
     for name, task in config.tasks.items():
         if task.weight <= 0:
@@ -134,14 +145,22 @@ def load_task_data(config: Config, folder: Path) -> list[TaskData]:
             if source.path is None and source.kind not in WITHOUT_FILE:
                 raise FinetuneError(f"task {name!r}: kind {source.kind!r} reads a file. Give its path.")
             try:
-                pairs = KINDS[source.kind](resolve(folder, source.path or "."), config.train.seed)
+                rows = KINDS[source.kind](resolve(folder, source.path or "."), config.train.seed)
             except SafetyError as error:  # the same faults under the dialog's name for them
                 raise RecordError(str(error)) from None
-            train, held = split_by(pairs, lambda pair: pair[0], config.held_out, salt="held out")
-            rng = random.Random(f"{config.train.seed} {name} {source.kind}")
-            rng.shuffle(train)
-            records = [record for _, record in train][: source.limit]
-            found.append(TaskData(name, source, records * source.weight, [record for _, record in held]))
+            train, held = split_by(rows, lambda row: row.key, config.held_out, salt="held out")
+            free = [row for row in train if not row.text or plain(text_key(row.text)) not in measured]
+            random.Random(f"{config.train.seed} {name} {source.kind}").shuffle(free)
+            found.append(
+                TaskData(
+                    task=name,
+                    source=source,
+                    train=[row.record for row in free][: source.limit] * source.weight,
+                    held_out=[row.record for row in held],
+                    contexts=len({plain(row.key) for row in held}),
+                    measured=len(train) - len(free),
+                )
+            )
     return found
 
 

@@ -133,7 +133,7 @@ def measure(*, samples: int, length: int, batch: int, repeats: int, model_name: 
 
 @click.command()
 @click.option("--samples", type=click.IntRange(4), default=32, show_default=True, help="Samples of the Fisher runs.")
-@click.option("--length", type=click.IntRange(2), default=16, show_default=True, help="Tokens of each sample.")
+@click.option("--length", type=click.IntRange(2), default=64, show_default=True, help="Tokens of each sample.")
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Rows of 64 tokens a step.")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Repeats; medians are shown.")
 @click.option("--model", "model_name", default="smollm2-135m-instruct", show_default=True)

@@ -112,8 +112,10 @@ DIALOGS = [[f"dialog {d} turn {t} says one two three four five" for t in range(6
 
 
 def test_contrasts_break_one_thing_and_know_their_label():
-    found = quality_contrasts(DIALOGS, seed=1)
-    assert found == quality_contrasts(DIALOGS, seed=1) != quality_contrasts(DIALOGS, seed=2)
+    pairs = quality_contrasts(DIALOGS, seed=1)
+    assert pairs == quality_contrasts(DIALOGS, seed=1) != quality_contrasts(DIALOGS, seed=2)
+    assert all(record.context[-1].content in dialog for dialog, record in pairs)
+    found = [record for _, record in pairs]
     kinds = Counter(record.source for record in found)
     assert kinds["contrast-real"] == 80
     assert set(kinds) == {f"contrast-{k}" for k in ("real", "other", "shuffled", "generic", "truncated", "echo")}

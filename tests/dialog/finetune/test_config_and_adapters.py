@@ -17,6 +17,7 @@ from dialog.finetune.metrics import MetricsLog, draw_curves, read_metrics
 from dialog.finetune.retention import general_text, perplexity, read_texts
 from dialog.finetune.saving import write_whole
 from dialog.finetune.sources import KINDS, context_key, load_task_data
+from tests.benchmarks.finetune import command as bench_finetune
 
 MINE = """
 name: mine
@@ -30,6 +31,11 @@ def test_every_recipe_loads_says_its_command_and_names_known_kinds():
         config, _ = load_config(name)
         assert path.read_text().startswith(f"# groundling finetune {name}")
         assert {source.kind for task in config.tasks.values() for source in task.sources} <= set(KINDS)
+
+
+def test_the_fisher_benchmark_measures_samples_of_the_recipes_length():
+    [length] = [option for option in bench_finetune.params if option.name == "length"]
+    assert length.default == load_config("judge")[0].ewc.sample_tokens == load_config("embodied")[0].ewc.sample_tokens
 
 
 def test_a_recipe_extends_another_and_changes_reach_inside():
@@ -98,7 +104,8 @@ def test_a_reply_that_its_document_holds_is_researched_and_an_opinion_is_not(tmp
     ]
     row = {"id": "x", "doc": 7, "saw_doc": ["b"], "turns": turns}
     (tmp_path / "cmudog.jsonl").write_text(json.dumps(row))
-    [(key, record)] = KINDS["cmu-dog"](tmp_path / "cmudog.jsonl", 0)
+    [(key, record, dialog)] = KINDS["cmu-dog"](tmp_path / "cmudog.jsonl", 0)
+    assert dialog.startswith("Who made it?\nIt was")
     assert key == "Iron Man"
     place = next(i for i, one in enumerate(record.steps[0].evidence) if "Favreau" in one.text)
     assert record.final == f"It was directed by Jon Favreau in 2008. [{place + 1}]"
@@ -179,6 +186,30 @@ def test_perplexity_weighs_tokens_not_stretches(tiny):
         logits = model(torch.tensor([stretch])).logits[0].log_softmax(-1)
         total -= sum(float(logits[i, stretch[i + 1]].detach()) for i in range(len(stretch) - 1))
     assert perplexity(model, stretches).perplexity == pytest.approx(math.exp(total / 6), rel=1e-5)
+
+
+def test_the_interval_of_a_perplexity_draws_stretches(tiny):
+    alike = perplexity(tiny(), [[1, 2, 3, 4, 5]] * 8)
+    span = alike.interval()
+    assert span is not None
+    assert span.low == pytest.approx(span.high, rel=1e-5)  # equal stretches leave nothing to chance
+    found = perplexity(tiny(), [[i, i + 1, i + 2, 2 * i] for i in range(1, 30)])
+    span = found.interval()
+    assert span is not None
+    assert span.low < found.perplexity < span.high
+    assert span.value == pytest.approx(found.perplexity)
+    assert sum(tokens for _, tokens in found.stretches) == found.tokens == 87
+
+
+def test_perplexity_that_does_not_fit_in_memory_is_one_clear_line(tiny, monkeypatch):
+    model = tiny()
+
+    def exhausted(**options):
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(model, "forward", exhausted)
+    with pytest.raises(FinetuneError, match="out of memory while measuring perplexity"):
+        perplexity(model, [[1, 2, 3]])
 
 
 def test_what_is_measured_on_was_never_learned_from(tmp_path: Path):
