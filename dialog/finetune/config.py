@@ -107,7 +107,9 @@ class TrainSettings(Settings):
 class FilterSettings(Settings):
     """LaMDA section 5.1: the discriminators score the generation data, and only what passes is trained on."""
 
-    adapter: str = Field(description="The adapter folder whose discriminators score.")
+    adapter: str = Field(
+        description="The adapter whose discriminators score: its name, or its folder. Of dialect judged or tuned."
+    )
     safe: float = Field(default=0.5, ge=0.0, le=1.0)
     quality: float = Field(default=2.5, ge=0.0, le=5.0, description="3 P(sensible) + P(specific) + P(interesting).")
 

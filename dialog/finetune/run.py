@@ -8,33 +8,32 @@ The run's folder holds everything until then: running the same command again con
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from accelerate import Accelerator
-from pydantic import BaseModel
 
 from dialog.decoder import Tokenizer
 from dialog.dialect import make_dialect
-from dialog.errors import FinetuneError, RecordError
+from dialog.errors import FinetuneError
 from dialog.finetune.adapters import AdapterCard, AdapterStore, DataUse, StoredAdapter, write_adapter
 from dialog.finetune.config import Config
 from dialog.finetune.ewc import EwcPenalty
-from dialog.finetune.examples import Example, ExampleWriter
+from dialog.finetune.examples import ExampleWriter
+from dialog.finetune.filtering import filtered, find_scorer
 from dialog.finetune.fisher import Fisher, FisherCard, fisher_information
 from dialog.finetune.lora import add_adapter, scale_adapter, target_names
+from dialog.finetune.memory import SIGNS, out_of_memory
 from dialog.finetune.metrics import draw_curves
-from dialog.finetune.mixing import plan_steps
+from dialog.finetune.mixing import plan_hash, plan_steps
+from dialog.finetune.outcome import RunResult, finished, refuse, remember
 from dialog.finetune.reading import held_out_figures
-from dialog.finetune.records import Generation, Groundedness, Judged, PlainText, TrainingRecord
-from dialog.finetune.retention import Perplexity, general_text, perplexity, stretches
+from dialog.finetune.retention import Perplexity, general_text, measured_keys, perplexity, stretches
 from dialog.finetune.saving import write_whole
-from dialog.finetune.sources import TaskData, load_task_data, resolve
+from dialog.finetune.selection import examples_of, judged_sets
+from dialog.finetune.sources import load_task_data, resolve
 from dialog.finetune.trainer import Progress, Trainer
-
-REPLAY = "replay"
 
 
 class Base(NamedTuple):
@@ -43,21 +42,6 @@ class Base(NamedTuple):
     name: str
     folder: Path
     revision: str
-
-
-class RunResult(BaseModel):
-    """What a run came to."""
-
-    adapter: str
-    path: Path
-    resumed_from: int
-    steps: int
-    examples: int
-    metrics: dict[str, float]
-    perplexity_before: float
-    perplexity_after: float
-    retention_ratio: float
-    safety_threshold: float | None
 
 
 class Watch(NamedTuple):
@@ -86,10 +70,16 @@ def run(
     torch.manual_seed(settings.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     watch = watch or Watch()
+    guarded = config.method == "ewc" and config.ewc.weight > 0
+    fisher: Fisher | None = None
+    if guarded and config.ewc.fisher:  # what is named is looked at before the long work
+        fisher = Fisher.load(resolve(data_folder, config.ewc.fisher), revision=base.revision)
+    scorer = find_scorer(config, data_folder, store, base.revision) if config.filter else None
     watch.stage("reading data")
     tokenizer: Any = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
-    data = load_task_data(config, data_folder)
-    learn, measure = general_text([resolve(data_folder, text) for text in config.retention.texts])
+    texts = [resolve(data_folder, text) for text in config.retention.texts]
+    learn, measure = general_text(texts, learns=config.method != "lora")
+    data = load_task_data(config, data_folder, measured_keys(measure))
     try:
         dialect = make_dialect(tokenizer, config.dialect)
     except ValueError as error:
@@ -97,19 +87,30 @@ def run(
     writer = ExampleWriter(tokenizer, max_tokens=settings.max_tokens, dialect=dialect)
     model = load_base(base, accelerator)
     check_window(model, settings.max_tokens)
-    data = filtered(config, data_folder, data, model, writer, watch)
+    if scorer and config.filter:
+        filtered(
+            data, model, tokenizer, scorer, config.filter, max_tokens=settings.max_tokens, stage=watch.stage
+        )  # fmt: skip
     tasks, weights, skipped = examples_of(config, data, learn, writer)
+    if measured_too := sum(one.measured for one in data):
+        watch.stage(f"{measured_too} records are of text that retention is measured on and are left out")
     if skipped:
         watch.stage(f"{skipped} records longer than train.max_tokens={settings.max_tokens} are left out")
     plan = plan_steps(tasks, weights, steps=settings.steps, batch_size=settings.batch_size, seed=settings.seed)
+    parts = [config.model_dump_json(), base.revision, plan_hash(plan), *learn, *measure]
+    if earlier := finished(runs, parts):
+        if not accelerator.is_main_process:
+            raise SystemExit(0)
+        watch.stage(f"{earlier.adapter} was installed before by this run: same plan, same weights, nothing to do")
+        return earlier
 
     measured = stretches(tokenizer, measure, config.retention.tokens)
     before = perplexity(model, measured)
-    fisher = None
-    if config.method == "ewc" and config.ewc.weight > 0:
-        fisher = fisher_of(config, base, model, tokenizer, learn, data_folder, runs, watch, accelerator)
-    adapted = add_adapter(model, config.lora, base=base.name, revision=base.revision, seed=settings.seed)
-    penalty = EwcPenalty(adapted, fisher.values, config.ewc.weight) if fisher else None
+    if guarded and fisher is None:
+        fisher = fisher_of(config, base, model, tokenizer, learn, runs, watch, accelerator)
+    with out_of_memory("adding the adapter", "Lower lora.rank, or adapt fewer layers with lora.from_layer."):
+        adapted = add_adapter(model, config.lora, base=base.name, revision=base.revision, seed=settings.seed)
+        penalty = EwcPenalty(adapted, fisher.values, config.ewc.weight) if fisher else None
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
 
     def evaluate(step: int) -> dict[str, float]:
@@ -138,7 +139,7 @@ def run(
         scale, after = scaled_back(adapted, measured, before, config)
         if scale < 1.0:
             watch.stage(f"scaled back to {scale:.2f} of what was trained, to keep what the model knew")
-        sets = judged_sets(data, writer, config.evaluated)
+        sets = judged_sets(data, writer, config.evaluated, settings.seed)
         figures, threshold, grounded = held_out_figures(
             adapted, writer, sets, pad=pad, max_false_positive_rate=config.max_false_positive_rate
         )
@@ -186,11 +187,8 @@ def run(
             retention_ratio=ratio,
             safety_threshold=threshold,
         )
-        if adapter.card.refused:
-            raise FinetuneError(
-                f"{adapter.card.refused} The adapter is kept in {adapter.path} and not installed. Raise ewc.weight, "
-                "train fewer steps, or set retention.enforce=false."
-            )
+        remember(runs, parts, result)
+        refuse(adapter)
     accelerator.wait_for_everyone()
     if result is None:  # another process than the first
         raise SystemExit(0)
@@ -237,12 +235,15 @@ def load_base(base: Base, accelerator: Accelerator) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    try:
-        model: Any = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        text = " ".join(str(error).split())[:200]
-        raise FinetuneError(f"{base.folder} holds no causal language model that loads: {text}") from None
-    return model.to(accelerator.device).eval().requires_grad_(False)
+    with out_of_memory("loading the model", "Name a smaller model, set train.device=cpu, or free memory."):
+        try:
+            model: Any = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32, local_files_only=True)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            if any(sign in str(error) for sign in SIGNS):
+                raise
+            text = " ".join(str(error).split())[:200]
+            raise FinetuneError(f"{base.folder} holds no causal language model that loads: {text}") from None
+        return model.to(accelerator.device).eval().requires_grad_(False)
 
 
 def check_window(model: Any, max_tokens: int) -> None:
@@ -252,50 +253,18 @@ def check_window(model: Any, max_tokens: int) -> None:
         raise FinetuneError(f"train.max_tokens is {max_tokens}, but the model reads at most {window} tokens. Lower it.")
 
 
-def examples_of(
-    config: Config, data: list[TaskData], learn: list[str], writer: ExampleWriter
-) -> tuple[dict[str, list[Example]], dict[str, float], int]:
-    """(examples by task, weights by task, records skipped as too long). Raises RecordError where none may be."""
-    weights = {name: task.weight for name, task in config.tasks.items()}
-    records: dict[str, list[TrainingRecord]] = {}
-    for one in data:
-        records.setdefault(one.task, []).extend(one.train)
-    if config.method == "replay":
-        records[REPLAY] = [PlainText(text=text) for text in learn]
-        weights[REPLAY] = config.replay.weight
-    drawn, scale = config.train.steps * config.train.batch_size, sum(weights.values())
-    tasks: dict[str, list[Example]] = {}
-    skipped = 0
-    for name, rows in records.items():
-        random.Random(f"{config.train.seed} {name}").shuffle(rows)
-        examples = tasks.setdefault(name, [])
-        for record in rows:
-            if len(examples) > drawn * weights[name] / scale + 1:
-                break  # a short run does not tokenise what it will not draw
-            try:
-                examples += writer.write(record)
-            except RecordError:
-                if config.train.too_long == "error":
-                    raise
-                skipped += 1
-    return tasks, weights, skipped
-
-
 def fisher_of(
     config: Config,
     base: Base,
     model: Any,
     tokenizer: Tokenizer,
     learn: list[str],
-    data_folder: Path,
     runs: Path,
     watch: Watch,
     accelerator: Accelerator,
 ) -> Fisher:
-    """The named or kept Fisher information, or one computed now and kept in the run's folder."""
+    """The Fisher information that the run's folder keeps, computed now where it holds none."""
     settings = config.ewc
-    if settings.fisher:
-        return Fisher.load(resolve(data_folder, settings.fisher), revision=base.revision)
     path = runs / "fisher.safetensors"
     if not path.is_file() and accelerator.is_main_process:
         names = target_names(model, config.lora)
@@ -317,22 +286,7 @@ def fisher_of(
         )
         Fisher(card=card, values={name: value.cpu() for name, value in values.items()}).save(path)
     accelerator.wait_for_everyone()
-    return Fisher.load(path, revision=base.revision)
-
-
-def judged_sets(data: list[TaskData], writer: ExampleWriter, limit: int) -> dict[str, list[Judged | Groundedness]]:
-    """Held-out judged records by source, those that fit, at most `limit` each."""
-    found: dict[str, list[Judged | Groundedness]] = {}
-    for one in data:
-        for record in one.held_out:
-            kept = found.setdefault(one.source.kind, [])
-            if isinstance(record, Judged | Groundedness) and len(kept) < limit:
-                try:
-                    writer.write(record)
-                except RecordError:
-                    continue
-                kept.append(record)
-    return {kind: records for kind, records in found.items() if records}
+    return Fisher.load(path, revision=base.revision, named=False)
 
 
 def install(
@@ -349,52 +303,3 @@ def install(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_adapter(path, model, card)
     return StoredAdapter(path=path, card=card)
-
-
-def filtered(
-    config: Config, folder: Path, data: list[TaskData], model: Any, writer: ExampleWriter, watch: Watch
-) -> list[TaskData]:
-    """Generation data without what the discriminators of `config.filter.adapter` score too low (LaMDA, section 5.1).
-
-    Raises FinetuneError where the adapter cannot be used.
-    """
-    if config.filter is None:
-        return data
-    from peft import PeftModel
-
-    from dialog.finetune.reading import label_probabilities
-    from dialog.judge import quality
-
-    watch.stage("scoring the generation data with the discriminators")
-    adapter = resolve(folder, config.filter.adapter)
-    if not (adapter / "adapter_config.json").is_file():
-        raise FinetuneError(f"filter.adapter {adapter} holds no adapter. Name an adapter's folder.")
-    try:
-        scorer: Any = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
-    except (RuntimeError, ValueError, KeyError, OSError, TypeError) as error:
-        text = " ".join(str(error).split())[:200]
-        raise FinetuneError(f"filter.adapter {adapter} does not fit {config.model}: {text}") from None
-    pad = writer.end
-    for one in data:
-        kept: list[TrainingRecord] = []
-        chosen = [record for record in one.train if isinstance(record, Generation)]
-        if not chosen:
-            continue
-        ratings = {"sensible": 1.0, "specific": 1.0, "interesting": 1.0, "safe": 1.0}
-        examples: list[Example] = []
-        fitting: list[Generation] = []
-        for record in chosen:
-            try:
-                judged = Judged(context=record.context, response=record.response, ratings=ratings)  # type: ignore[arg-type]
-                examples += writer.write(judged)
-                fitting.append(record)
-            except RecordError:
-                continue
-        for record, (sensible, specific, interesting, safe) in zip(
-            fitting, label_probabilities(scorer, examples, pad=pad), strict=True
-        ):
-            if safe >= config.filter.safe and quality(sensible, specific, interesting) >= config.filter.quality:
-                kept.append(record)
-        one.train = [record for record in one.train if not isinstance(record, Generation)] + kept
-    scorer.unload()
-    return data

@@ -63,7 +63,8 @@ def finetune(recipe: str, changes: tuple[str, ...], out: Path | None, as_json: b
     if as_json:
         click.echo(result.model_dump_json(indent=1))
         return
-    click.echo(f"{result.adapter} in {result.path}")
+    before = ", installed before by the same run: nothing was trained" if result.installed_before else ""
+    click.echo(f"{result.adapter} in {result.path}{before}")
     for name, value in result.metrics.items():
         click.echo(f"  {name:42} {value:.4f}")
 

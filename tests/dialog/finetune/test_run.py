@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -12,61 +11,11 @@ from transformers import AutoModelForCausalLM
 
 from dialog.errors import FinetuneError
 from dialog.finetune.adapters import AdapterStore, merge_into, read_card
-from dialog.finetune.config import Config, LoraSettings
+from dialog.finetune.config import LoraSettings
 from dialog.finetune.lora import add_adapter, trained
 from dialog.finetune.retention import Perplexity
-from dialog.finetune.run import Base, run, scaled_back
-
-WORDS = "sun moon river stone tree house bread water light road hill field cloud rain wind snow".split()
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory, default_model: Path) -> Base:
-    """A random model of four thin layers beside the default model's tokenizer."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    folder = tmp_path_factory.mktemp("small")
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=49_152, hidden_size=16, intermediate_size=24, num_hidden_layers=4, num_attention_heads=2,
-        num_key_value_heads=1, max_position_embeddings=512, tie_word_embeddings=True,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(default_model / name, folder)
-    return Base("small", folder, "revision-of-small")
-
-
-def files(folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    rows = [
-        {"context": [{"role": "user", "content": f"say {a}"}], "response": f"{a} {b}", "unsafe": int(i % 2)}
-        for i, (a, b) in enumerate((a, b) for a in WORDS for b in WORDS[:4])
-    ]
-    (folder / "safety.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    replies = [{key: value for key, value in row.items() if key != "unsafe"} for row in rows]
-    (folder / "replies.jsonl").write_text("\n".join(map(json.dumps, replies)))
-    (folder / "general.txt").write_text("\n\n".join(f"{' '.join(WORDS)} {i} " * 6 for i in range(30)))
-    return folder
-
-
-def config(**changes) -> Config:
-    value = {
-        "name": "small",
-        "model": "small",
-        "method": "ewc",
-        "held_out": 0.3,
-        "lora": {"rank": 2},
-        "ewc": {"weight": 1.0, "samples": 4, "sample_tokens": 16},
-        "retention": {"texts": ["general.txt"], "tokens": 256, "max_ratio": 2.0},
-        "train": {"steps": 3, "batch_size": 4, "max_tokens": 64, "save_every": 1, "evaluate_every": 2, "device": "cpu"},
-        "tasks": {
-            "safety": {"sources": [{"path": "safety.jsonl", "licence": "own"}]},
-            "reply": {"sources": [{"path": "replies.jsonl"}]},
-        },
-    }
-    return Config.model_validate(value | changes)
+from dialog.finetune.run import Base, Watch, run, scaled_back
+from tests.dialog.finetune.small import config, files
 
 
 @pytest.mark.parametrize("method", ["ewc", "replay", "lora"])
@@ -84,8 +33,31 @@ def test_a_run_ends_in_an_adapter_with_a_card_and_goes_on_where_it_stopped(base:
     assert (first.path / "curves.png").is_file()
     assert (tmp_path / "run" / "fisher.safetensors").is_file() == (method == "ewc")
     PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base.folder), str(first.path))
-    again = run(config(method=method), data, base, runs=tmp_path / "run", store=store)
-    assert (again.resumed_from, again.adapter) == (3, "small@v0002")
+
+
+def test_the_same_command_again_finds_what_it_installed(base: Base, tmp_path: Path):
+    store, told = AdapterStore(tmp_path / "adapters"), []
+    data = files(tmp_path / "data")
+
+    def again():
+        return run(
+            config(method="lora"), data, base, runs=tmp_path / "run", store=store, watch=Watch(stage=told.append)
+        )
+
+    first = again()
+    second = again()
+    assert (second.adapter, second.path, second.installed_before) == (first.adapter, first.path, True)
+    assert [one.full_name for one in store.list()] == ["small@v0001"]
+    assert "small@v0001 was installed before" in told[-1]
+    # What was removed is made again, from the checkpoint; the same weights.
+    shutil.move(first.path, tmp_path / "moved")
+    third = again()
+    assert (third.resumed_from, third.installed_before) == (3, False)
+    weights = "adapter_model.safetensors"
+    assert (third.path / weights).read_bytes() == (tmp_path / "moved" / weights).read_bytes()
+    # Other settings are another run, also in the same folder.
+    gentle = config(method="lora", retention=config().retention.model_dump() | {"max_ratio": 3.0})
+    assert run(gentle, data, base, runs=tmp_path / "run", store=store).adapter == "small@v0002"
 
 
 def test_the_card_names_the_dialect_that_was_trained(base: Base, tmp_path: Path, default_model: Path):
@@ -107,9 +79,8 @@ def test_the_card_names_the_dialect_that_was_trained(base: Base, tmp_path: Path,
 
 
 def test_a_run_that_forgets_is_kept_and_marked_but_not_installed(base: Base, tmp_path: Path, monkeypatch):
-    measured = iter(
-        (10.0, 10.0, 10.3, 10.6, 10.6)
-    )  # before, then while training, then after: a random model only gains
+    # Before, then while training, then after: a random model only gains.
+    measured = iter((10.0, 10.0, 10.3, 10.6, 10.6))
     monkeypatch.setattr(
         "dialog.finetune.run.perplexity", lambda *a, **k: Perplexity(tokens=256, perplexity=next(measured))
     )
@@ -121,6 +92,9 @@ def test_a_run_that_forgets_is_kept_and_marked_but_not_installed(base: Base, tmp
     refused = tmp_path / "run" / "refused"
     [path] = refused.iterdir()
     assert read_card(path).refused is not None
+    with pytest.raises(FinetuneError, match="not installed"):  # the same again is not measured again
+        run(config(method="lora", retention=strict), data, base, runs=tmp_path / "run", store=store)
+    assert list(refused.iterdir()) == [path]
     assert store.install(path).full_name == "small@v0001"  # on a person's word
 
 
@@ -167,5 +141,28 @@ def test_examples_longer_than_the_models_window_are_refused(base: Base, tmp_path
     with pytest.raises(FinetuneError, match="reads at most 512 tokens"):
         run(
             config(train=train), files(tmp_path / "data"), base,
+            runs=tmp_path / "run", store=AdapterStore(tmp_path / "adapters"),
+        )  # fmt: skip
+
+
+def test_a_fisher_file_that_is_named_must_be_there_before_the_long_work(base: Base, tmp_path: Path):
+    told: list[str] = []
+    mine = config(ewc={"weight": 1.0, "fisher": "other.safetensors"})
+    with pytest.raises(FinetuneError, match=r"data/other\.safetensors does not exist\. Correct ewc\.fisher"):
+        run(
+            mine, files(tmp_path / "data"), base,
+            runs=tmp_path / "run", store=AdapterStore(tmp_path / "adapters"), watch=Watch(stage=told.append),
+        )  # fmt: skip
+    assert told == []
+
+
+def test_a_model_that_does_not_fit_in_memory_is_not_called_broken(base: Base, tmp_path: Path, monkeypatch):
+    def exhausted(*args, **options):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", exhausted)
+    with pytest.raises(FinetuneError, match=r"out of memory while loading the model\. Name a smaller model"):
+        run(
+            config(), files(tmp_path / "data"), base,
             runs=tmp_path / "run", store=AdapterStore(tmp_path / "adapters"),
         )  # fmt: skip

@@ -1,0 +1,169 @@
+"""What may not be on both sides: dialogs of the held-out split, and text that retention is measured on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dialog.errors import FinetuneError, RecordError
+from dialog.finetune.config import Config
+from dialog.finetune.records import Judged
+from dialog.finetune.retention import general_text, measured_keys, text_key
+from dialog.finetune.selection import examples_of, judged_sets
+from dialog.finetune.sources import KINDS, load_task_data
+
+
+def chit_chat(folder: Path, count: int = 40, opening: Callable[[int], str] = lambda d: f"hello from {d}") -> Path:
+    """Dialogs of six turns of two people; a turn says which dialog it is from."""
+    rows = []
+    for d in range(count):
+        later = [f"dialog {d} turn {t} says what do you think of that" for t in range(1, 6)]
+        turns = [[f"person {t % 2}", text] for t, text in enumerate([opening(d), *later])]
+        rows.append({"turns": turns})
+    path = folder / "chitchat.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def config(tasks: dict[str, Any], **changes: Any) -> Config:
+    value = {"name": "mine", "retention": {"texts": ["chitchat.jsonl"]}, "tasks": tasks}
+    return Config.model_validate(value | changes)
+
+
+def task(kind: str, path: str = "chitchat.jsonl") -> dict[str, Any]:
+    return {"sources": [{"kind": kind, "path": path}]}
+
+
+def dialogs_of(records: list[Any]) -> set[str]:
+    """The numbers of the dialogs that records were cut from, as their turns say them."""
+    words = " ".join(record.model_dump_json() for record in records).split()
+    return {words[i + 1] for i, word in enumerate(words) if word.endswith("dialog")}
+
+
+def test_no_task_trains_on_a_dialog_that_retention_is_measured_on(tmp_path: Path):
+    _, measure = general_text([chit_chat(tmp_path)])
+    measured = {text.split("\n")[1].split()[1] for text in measure}
+    assert 5 < len(measured) < 35
+    kinds = {"generation": task("dialogs"), "research": task("small-talk"), "text": task("text")}
+    data = load_task_data(config(kinds), tmp_path, measured_keys(measure))
+    assert {one.task for one in data} == set(kinds)
+    for one in data:
+        assert one.train, one.task
+        assert not dialogs_of(one.train) & measured, one.task
+        assert one.measured > 0
+    # Contrasts reply with other dialogs' turns too; what they are cut from is their context.
+    [contrasts] = load_task_data(config({"quality": task("quality-contrasts")}), tmp_path, measured_keys(measure))
+    cut_from = [record.model_copy(update={"response": "…"}) for record in contrasts.train if isinstance(record, Judged)]
+    assert cut_from
+    assert not dialogs_of(cut_from) & measured
+
+
+def test_a_paragraph_that_retention_is_measured_on_is_not_trained_on_as_text(tmp_path: Path):
+    path = tmp_path / "general.txt"
+    path.write_text("\n\n".join(f"paragraph {i} " + "word " * 90 for i in range(40)))
+    learn, measure = general_text([path])
+    [one] = load_task_data(
+        config({"text": task("text", "general.txt")}, held_out=0.0), tmp_path, measured_keys(measure)
+    )
+    assert sorted(record.text for record in one.train) == sorted(learn)  # type: ignore[union-attr]
+    assert one.measured == len(measure)
+
+
+def test_every_window_of_a_dialog_is_keyed_by_how_the_dialog_opened(tmp_path: Path):
+    turns = [
+        {"agent": f"agent_{t % 2 + 1}", "text": f"dialog {d} turn {t}", "rating": "Good"}
+        for d in range(3) for t in range(12)
+    ]  # fmt: skip
+    rows = [{"content": turns[start : start + 12]} for start in (0, 12, 24)]
+    (tmp_path / "topical.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = KINDS["topical-chat"](tmp_path / "topical.jsonl", 0)
+    assert any("turn 7" in one.record.context[0].content for one in found), "late windows do not show the opening"
+    for one in found:
+        number = one.record.response.split()[1]
+        assert one.key == f"dialog {number} turn 0"
+
+
+def test_contrasts_of_a_repeated_text_stay_with_their_own_dialog(tmp_path: Path):
+    path = chit_chat(tmp_path, count=20, opening=lambda d: f"opening {d}")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        row["turns"][1][1] = "hi"  # every dialog holds it, and some windows begin with it
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = KINDS["quality-contrasts"](path, 0)
+    assert any(one.record.context[0].content == "hi" for one in found)
+    for one in found:
+        numbers = dialogs_of([one.record.model_copy(update={"response": "…"})])
+        assert numbers <= {one.key.split()[1]}
+    held = {one.key for one in found}
+    assert len(held) == 20
+
+
+def test_retention_text_with_nothing_to_learn_from_says_that_it_needs_more_paragraphs(tmp_path: Path):
+    path = tmp_path / "short.txt"
+    path.write_text("One paragraph of text.\nIts second line.\n")
+    with pytest.raises(RecordError, match=r"short\.txt\) hold 1 paragraph, of which 0 fall to .*more paragraphs"):
+        general_text([path])
+    assert general_text([path], learns=False) == ([], ["One paragraph of text.\nIts second line."])
+
+
+def test_a_key_is_how_a_text_begins():
+    assert text_key("  " + "x" * 300) == "x" * 200
+
+
+class Writer:
+    """Stands in for the example writer: a record is one example, or too long."""
+
+    def __init__(self, fits: Callable[[Any], bool] = lambda record: True) -> None:
+        self.fits = fits
+
+    def write(self, record: Any) -> list[Any]:
+        if not self.fits(record):
+            raise RecordError("too long")
+        return [record]
+
+
+def judged(count: int, folder: Path) -> str:
+    rows = [
+        {"context": [{"role": "user", "content": "the same"}], "response": f"r {i}", "unsafe": i % 2}
+        for i in range(count)
+    ]
+    (folder / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return "mine.jsonl"
+
+
+def test_a_task_whose_records_are_all_held_out_says_so(tmp_path: Path):
+    mine = config({"safety": task("records", judged(6, tmp_path))}, held_out=0.99)
+    data = load_task_data(mine, tmp_path)
+    with pytest.raises(
+        FinetuneError, match=r"all 6 records of task 'safety' are held out: they share one context.*held_out=0"
+    ):
+        examples_of(mine, data, [], Writer())  # type: ignore[arg-type]
+
+
+def test_a_task_whose_records_are_all_too_long_says_so(tmp_path: Path):
+    mine = config({"safety": task("records", judged(6, tmp_path))}, held_out=0.0)
+    data = load_task_data(mine, tmp_path)
+    with pytest.raises(FinetuneError, match=r"all 6 records of task 'safety' are longer than train\.max_tokens=512"):
+        examples_of(mine, data, [], Writer(lambda record: False))  # type: ignore[arg-type]
+    data[0].filtered = 2
+    with pytest.raises(FinetuneError, match=r"none of the 8 records .* 2 are dropped by the filter; 6 are longer"):
+        examples_of(mine, data, [], Writer(lambda record: False))  # type: ignore[arg-type]
+
+
+def test_what_is_measured_is_drawn_from_the_whole_file_and_not_its_first_rows(tmp_path: Path):
+    rows = [
+        {"context": [{"role": "user", "content": f"c {i}"}], "response": f"r {i}", "unsafe": int(i < 100)}
+        for i in range(200)
+    ]
+    (tmp_path / "sorted.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    [one] = load_task_data(config({"safety": task("records", "sorted.jsonl")}, held_out=0.9), tmp_path)
+    found = judged_sets([one], Writer(), 60, seed=3)["records"]  # type: ignore[arg-type]
+    assert len(found) == 60
+    unsafe = sum(record.ratings["safe"] == 0 for record in found)  # type: ignore[union-attr]
+    assert 15 < unsafe < 45, "a file that lists the unsafe ones first is drawn from evenly"
+    assert found == judged_sets([one], Writer(), 60, seed=3)["records"]  # type: ignore[arg-type]
+    assert found != judged_sets([one], Writer(), 60, seed=4)["records"]  # type: ignore[arg-type]
