@@ -101,8 +101,8 @@ class Envelope:
             logger.log(logging.DEBUG if quiet else logging.INFO, "request", extra=fields)
 
     def _check_crowd(self, scope: Scope) -> None:
-        """Refuse what came over a connection too many; not the liveness probe, or a crowd would get us killed."""
-        if scope.get("state", {}).get(CROWDED) and scope["path"] != "/healthz":
+        """Refuse what came over a connection too many; not the probes, or a crowd would get us killed."""
+        if scope.get("state", {}).get(CROWDED) and scope["path"] not in ("/healthz", "/readyz"):
             raise ApiError(
                 503,
                 f"{self.settings.max_connections:,} connections are open already. Try again in {CROWDED_SECONDS} s.",

@@ -158,10 +158,21 @@ function showConversations(found, more) {
   }));
 }
 
+async function readConversation(id) {
+  const path = `/v1/conversations/${encodeURIComponent(id)}?limit=200`;
+  const whole = await call("GET", path);
+  for (let more = whole.has_more; more;) {
+    const next = await call("GET", `${path}&after=${encodeURIComponent(whole.turns.at(-1).id)}`);
+    whole.turns.push(...next.turns);
+    more = next.has_more;
+  }
+  return whole;
+}
+
 async function openConversation(id) {
   if (state.running) return;
   const asker = key.get();
-  const whole = await guarded(call("GET", `/v1/conversations/${encodeURIComponent(id)}`));
+  const whole = await guarded(readConversation(id));
   if (!whole || key.get() !== asker) return;
   clearLog();
   state.conversation = whole.id;

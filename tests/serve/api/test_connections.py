@@ -27,7 +27,7 @@ async def test_a_connection_too_many_is_refused_in_the_one_shape_and_closed(sett
         held = [await connect(service, stack) for _ in range(2)]
         async with service.client() as late:
             refused = await late.get("/v1/models", headers={"Origin": "https://app.example"})
-            alive = await late.get("/healthz")
+            probes = [await late.get(path) for path in ("/healthz", "/readyz")]
         assert refused.status_code == 503
         assert refused.json()["error"]["code"] == "too_many_connections"
         assert refused.json()["error"]["message"].startswith("3 connections are open already.")
@@ -36,13 +36,13 @@ async def test_a_connection_too_many_is_refused_in_the_one_shape_and_closed(sett
         assert refused.headers["x-request-id"]
         assert refused.headers["access-control-allow-origin"] == "https://app.example"
         assert "server" not in refused.headers
-        assert alive.status_code == 200
+        assert [probe.status_code for probe in probes] == [200, 200]
         # Whoever was there before is served all the same, and a place that is given back is taken.
         assert (await early.get("/v1/models")).status_code == 200
         held[0].close()
 
         async def served() -> bool:
             async with httpx.AsyncClient(base_url=service.url) as another:
-                return (await another.get("/readyz")).status_code == 200
+                return (await another.get("/web/app.js")).status_code == 200
 
         await eventually(served)
