@@ -5,7 +5,6 @@ What is streamed is the released reply, replayed; until then progress comes as c
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
 
@@ -15,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from dialog.agent import Event
 from dialog.turn import Turn
 from serve.api.errors import ERRORS, as_api_error
-from serve.api.keys import Caller, CallerDep
+from serve.api.idempotency import begin
+from serve.api.keys import CallerDep
 from serve.api.live import EventStream, Live, comment, data, while_connected
 from serve.api.release import citation_ranges, deltas
 from serve.api.runner import Ask, Keep
@@ -141,20 +141,16 @@ async def chat_completions(
 ) -> Any:
     """Answer a conversation. With `stream`, server-sent events that end with `data: [DONE]`."""
     asks = _asks(body, service)
+    keep = Keep(store=body.store is not False)
+    keys = [None if idempotency_key is None else f"chat:{i}:{idempotency_key}" for i in range(len(asks))]
     service.slot.agent()
     service.admission.check(len(asks))
     limits = await service.limits.take(caller)
     response.headers.update(limits)
-    keeps = [
-        Keep(
-            store=body.store is not False,
-            idempotency_key=None if idempotency_key is None else f"chat:{i}:{idempotency_key}",
-        )
-        for i in range(len(asks))
-    ]
+    begun = await begin(request, caller, service.store, keys, kept=keep.store)
 
     async def work(on_event: Callable[[Event], None]) -> list[Turn]:
-        return await run_all(service, asks, keeps, caller, on_event)
+        return await service.runner.run_all(asks, caller, keep, begun, on_event)
 
     if not body.stream:
         turns = await while_connected(request, work(lambda event: None))
@@ -167,21 +163,6 @@ async def chat_completions(
         raise
     usage = body.stream_options is not None and body.stream_options.include_usage
     return EventStream(stream(live, body.model, service.fingerprint(), usage), headers=limits)
-
-
-async def run_all(
-    service: Service, asks: list[Ask], keeps: list[Keep], caller: Caller, on_event: Callable[[Event], None]
-) -> list[Turn]:
-    """Run several turns side by side; the first failure cancels the others."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(service.runner.run(ask, caller, keep, on_event))
-                for ask, keep in zip(asks, keeps, strict=True)
-            ]
-    except* Exception as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def _asks(body: ChatRequest, service: Service) -> list[Ask]:

@@ -158,6 +158,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         409: "It conflicts with what is there.",
         413: "The body is too large.",
         415: "The body is not application/json.",
+        422: "The Idempotency-Key came with another request before.",
         429: "Over a limit, or too many turns are waiting. See Retry-After.",
         500: "An error of ours.",
         503: "The engine or the database is not available. See Retry-After.",

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from dialog.decoder import Decoder, DecoderInfo, Sample, Sampling, Tokenizer
 from serve.api.errors import ApiError
 from serve.api.keys import Caller
-from serve.api.storage import Store
+from serve.api.storage import Charge, Store
 from serve.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 class Limits:
-    """Fixed windows of one minute. Tokens are counted after a turn, so the turn that reaches the limit still ends."""
+    """Fixed windows of one minute.
+
+    A prompt's tokens are counted before it is read and a reply's when it is kept, so the turn that reaches the limit
+    still ends.
+    """
 
     def __init__(self, store: Store, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.store, self.settings, self.clock = store, settings, clock
@@ -55,7 +66,63 @@ class Limits:
             )
         return headers
 
+    def charge(self, caller: Caller, tokens: int) -> Charge | None:
+        """The tokens as they are counted in this minute; None where the caller has no limit of them."""
+        if self._of(caller)[1] is None:
+            return None
+        return Charge(caller.owner, int(self.clock() // 60), tokens)
+
     async def spend(self, caller: Caller, tokens: int) -> None:
-        """Count a turn's tokens."""
-        if self._of(caller)[1] is not None:
-            await self.store.count(caller.owner, int(self.clock() // 60), tokens=tokens)
+        """Count tokens before they are worked on. Raises ApiError 503."""
+        charge = self.charge(caller, tokens)
+        if charge is not None:
+            await self.store.count(charge.owner, charge.minute, tokens=tokens)
+
+    async def settle(self, caller: Caller, tokens: int) -> None:
+        """Count tokens of work that is done. Where that fails it is logged, since the work cannot be taken back."""
+        try:
+            if tokens:
+                await self.spend(caller, tokens)
+        except ApiError:
+            logger.error("tokens were not counted", extra={"owner": caller.owner, "tokens": tokens})
+
+    def meter(self, decoder: Decoder, caller: Caller) -> Meter | None:
+        """A meter of one turn; None where the caller has no limit of tokens."""
+        if self._of(caller)[1] is None:
+            return None
+        return Meter(decoder, lambda tokens: self.spend(caller, tokens))
+
+
+class Meter:
+    """A decoder whose first prompt, a turn's own, is charged before it is read; notes how much was sampled.
+
+    So a turn that fails, or whose client leaves, is paid for as far as it came.
+    """
+
+    def __init__(self, decoder: Decoder, charge: Callable[[int], Awaitable[None]]) -> None:
+        self._decoder, self._charge = decoder, charge
+        self._charged = False
+        self.sampled = 0
+        """The longest sample's tokens: what the reply would at most have cost."""
+
+    @property
+    def info(self) -> DecoderInfo:
+        return self._decoder.info
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self._decoder.tokenizer
+
+    async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> list[Sample]:
+        if not self._charged:
+            self._charged = True
+            await self._charge(len(prompt_ids))
+        samples = await self._decoder.generate(prompt_ids, sampling)
+        self.sampled = max(self.sampled, *(len(sample.token_ids) for sample in samples))
+        return samples
+
+    async def score(self, prompts_ids: Sequence[Sequence[int]], label_ids: Sequence[int]) -> NDArray[np.float32]:
+        return await self._decoder.score(prompts_ids, label_ids)
+
+    async def aclose(self) -> None:
+        """Nothing: the decoder is the agent's."""

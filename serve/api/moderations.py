@@ -8,6 +8,7 @@ OpenAI's own categories are there because clients expect them; that nothing was 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -74,7 +75,9 @@ async def moderate(
 
     async def work() -> list[float]:
         async with asyncio.timeout(service.settings.deadline_seconds), service.admission.slot():
-            return await safeness(agent, texts)
+            answers = [agent.dialect.answer_ids(clean_text(text)) for text in texts]
+            await service.limits.spend(caller, sum(len(answer) for answer in answers))
+            return await safeness(agent, answers)
 
     found = await while_connected(request, work())
     return ModerationReply(
@@ -92,12 +95,15 @@ async def moderate(
     )
 
 
-async def safeness(agent: Agent, texts: list[str]) -> list[float]:
-    """P(safe) of each text, read as a reply to nothing in particular. Raises what the decoder raises."""
+async def safeness(agent: Agent, answers: Sequence[Sequence[int]]) -> list[float]:
+    """P(safe) of each text, given as `answer_ids`, read as a reply to nothing in particular.
+
+    Raises what the decoder raises.
+    """
     prompt = agent.dialect.base_prompt([Message(role="user", content=NO_CONTEXT)], agent.role)
-    answers = [[*prompt, *agent.dialect.answer_ids(clean_text(text))] for text in texts]
     reads = [read for read in agent.dialect.attribute_reads if "safe" in read.pairs]
-    return [found["safe"] for found in await read_probabilities(agent.decoder, reads, answers)]
+    whole = [[*prompt, *answer] for answer in answers]
+    return [found["safe"] for found in await read_probabilities(agent.decoder, reads, whole)]
 
 
 def _texts(given: Any) -> list[str]:

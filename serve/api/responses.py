@@ -15,12 +15,14 @@ from dialog.messages import Message
 from dialog.turn import Turn
 from serve.api.chat import CallerTool, IdempotencyKey, ResponseFormat, choose_tools
 from serve.api.errors import ERRORS, ApiError, as_api_error
+from serve.api.idempotency import begin
 from serve.api.keys import Caller, CallerDep
 from serve.api.live import EventStream, Live, comment, data, while_connected
 from serve.api.release import citation_ranges, deltas
-from serve.api.runner import Ask, Keep, history, next_position
+from serve.api.runner import Ask, Keep
 from serve.api.schemas import Finite, InMessage, Text, as_message, unsupported
 from serve.api.service import MODEL, Service, ServiceDep
+from serve.api.storage import StoredTurn
 
 router = APIRouter(tags=["OpenAI"], responses=ERRORS)
 
@@ -85,15 +87,22 @@ async def create_response(
     idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any] | Response:
     """Answer the input. With `stream`, typed events with a `sequence_number`."""
-    ask, keep = await _prepare(body, caller, service, idempotency_key)
+    key = None if idempotency_key is None else f"response:{idempotency_key}"
+    begun = await begin(request, caller, service.store, [key], kept=body.store is not False)
+    [before] = begun.before
+    if before is not None:
+        ask, keep, turn_id = Ask(before.turn.messages), Keep(), before.turn.id
+    else:
+        turn_id = f"turn_{begun.name(caller) or uuid4().hex}"
+        ask, keep = await _prepare(body, caller, service, turn_id)
     service.slot.agent()
     service.admission.check()
     limits = await service.limits.take(caller)
     response.headers.update(limits)
-    writer = Writer(body, ask.turn_id or "")
+    writer = Writer(asked_of(body), turn_id)
 
     async def work(on_event: Callable[[Event], None]) -> Turn:
-        return await service.runner.run(ask, caller, keep, on_event)
+        return await service.runner.run(ask, caller, keep, begun, on_event)
 
     if not body.stream:
         return writer.whole(await while_connected(request, work(lambda event: None)))
@@ -108,22 +117,23 @@ async def create_response(
 
 @router.get("/v1/responses/{response_id}", response_model=None)
 async def read_response(response_id: str, caller: CallerDep, service: ServiceDep) -> dict[str, Any]:
-    """A stored response."""
-    turn = await _stored_turn(service, response_id, caller)
-    return Writer(ResponseRequest(input=""), turn.id).whole(turn)
+    """A stored response. Of a turn that came through another endpoint, what it did not ask for is as left out."""
+    stored = await _stored(service, response_id, caller)
+    asked = stored.asked or asked_of(ResponseRequest(input="", conversation=stored.conversation))
+    return Writer(asked, stored.turn.id).whole(stored.turn)
 
 
 @router.delete("/v1/responses/{response_id}", response_model=None)
 async def delete_response(response_id: str, caller: CallerDep, service: ServiceDep) -> dict[str, Any]:
     """Delete a response and its feedback."""
-    turn = await _stored_turn(service, response_id, caller)
-    await service.store.delete_turn(turn.id, caller.owner)
+    stored = await _stored(service, response_id, caller)
+    await service.store.delete_turn(stored.turn.id, caller.owner)
     return {"id": response_id, "object": "response", "deleted": True}
 
 
-async def _stored_turn(service: Service, response_id: str, caller: Caller) -> Turn:
+async def _stored(service: Service, response_id: str, caller: Caller) -> StoredTurn:
     try:
-        return (await service.store.turn(response_id.replace("resp_", "turn_", 1), caller.owner)).turn
+        return await service.store.turn(response_id.replace("resp_", "turn_", 1), caller.owner)
     except ApiError as error:
         if error.status == 404:
             raise ApiError(
@@ -132,17 +142,14 @@ async def _stored_turn(service: Service, response_id: str, caller: Caller) -> Tu
         raise
 
 
-async def _prepare(
-    body: ResponseRequest, caller: Caller, service: Service, idempotency_key: str | None
-) -> tuple[Ask, Keep]:
+async def _prepare(body: ResponseRequest, caller: Caller, service: Service, turn_id: str) -> tuple[Ask, Keep]:
     if body.text is not None and body.text.format is not None and body.text.format.type != "text":
         raise unsupported("text.format", body.text.format.type, "This agent writes text.")
     tools, notes = choose_tools(service, body.tools, body.tool_choice)
     given = _input(body.input)
     before: list[Message] = []
-    conversation, position = None, None
-    if body.conversation is not None:
-        conversation = body.conversation if isinstance(body.conversation, str) else body.conversation.id
+    conversation, position = _conversation(body), None
+    if conversation is not None:
         if body.previous_response_id is not None or body.store is False or len(given) != 1:
             raise ApiError(
                 400,
@@ -151,10 +158,10 @@ async def _prepare(
                 code="invalid_value",
             )
         await service.store.conversation(conversation, caller.owner)
-        turns = await service.store.turns_of(conversation, caller.owner)
-        before, position = history(turns, service.settings.max_messages - 2), next_position(turns)
+        most = service.settings.max_messages - 2
+        before, position = await service.runner.continued(conversation, caller.owner, most)
     elif body.previous_response_id is not None:
-        previous = await _stored_turn(service, body.previous_response_id, caller)
+        previous = (await _stored(service, body.previous_response_id, caller)).turn
         kept = previous.messages[1:] if previous.messages[0].role == "system" else previous.messages
         most = (service.settings.max_messages - 1 - len(given)) // 2 * 2
         before = [*kept, Message(role="assistant", content=previous.reply)][-most:] if most > 0 else []
@@ -167,10 +174,31 @@ async def _prepare(
         max_tokens=body.max_output_tokens,
         tools=tools,
         notes=notes,
-        turn_id=f"turn_{uuid4().hex}",
+        turn_id=turn_id,
     )
-    key = None if idempotency_key is None else f"response:{idempotency_key}"
-    return ask, Keep(body.store is not False, conversation, position, key)
+    return ask, Keep(body.store is not False, conversation, position, asked_of(body))
+
+
+def _conversation(body: ResponseRequest) -> str | None:
+    return body.conversation.id if isinstance(body.conversation, ConversationRef) else body.conversation
+
+
+def asked_of(body: ResponseRequest) -> dict[str, Any]:
+    """What a Response repeats of its request; it is stored with the turn."""
+    conversation = _conversation(body)
+    return {
+        "instructions": body.instructions,
+        "max_output_tokens": body.max_output_tokens,
+        "metadata": body.metadata or {},
+        "model": body.model,
+        "previous_response_id": body.previous_response_id,
+        "conversation": None if conversation is None else {"id": conversation},
+        "store": body.store is not False,
+        "temperature": body.temperature,
+        "tool_choice": body.tool_choice or "auto",
+        "top_p": body.top_p,
+        "user": body.user,
+    }
 
 
 def _input(given: str | list[Item]) -> list[Message]:
@@ -195,10 +223,10 @@ def _input(given: str | list[Item]) -> list[Message]:
 
 
 class Writer:
-    """Writes one response, whole or as events."""
+    """Writes one response, whole or as events; `asked` is from `asked_of`."""
 
-    def __init__(self, body: ResponseRequest, turn_id: str) -> None:
-        self.body = body
+    def __init__(self, asked: dict[str, Any], turn_id: str) -> None:
+        self.asked = asked
         self.id = turn_id.replace("turn_", "resp_", 1)
         self.item_id = self.id.replace("resp_", "msg_", 1)
         self.created = time.time()
@@ -206,10 +234,6 @@ class Writer:
 
     def response(self, status: str, **more: Any) -> dict[str, Any]:
         """OpenAI's Response object."""
-        body = self.body
-        conversation = body.conversation if isinstance(body.conversation, str) else (
-            body.conversation.id if body.conversation else None
-        )  # fmt: skip
         return {
             "id": self.id,
             "object": "response",
@@ -219,24 +243,14 @@ class Writer:
             "background": False,
             "error": None,
             "incomplete_details": None,
-            "instructions": body.instructions,
-            "max_output_tokens": body.max_output_tokens,
-            "metadata": body.metadata or {},
-            "model": body.model,
             "output": [],
             "parallel_tool_calls": False,
-            "previous_response_id": body.previous_response_id,
-            "conversation": None if conversation is None else {"id": conversation},
             "reasoning": None,
-            "store": body.store is not False,
-            "temperature": body.temperature,
             "text": {"format": {"type": "text"}},
-            "tool_choice": body.tool_choice or "auto",
             "tools": [],
-            "top_p": body.top_p,
             "truncation": "auto",
             "usage": None,
-            "user": body.user,
+            **self.asked,
             **more,
         }
 

@@ -1,12 +1,13 @@
 """One turn from an accepted request to a committed record.
 
 A turn is answered only once it is in the database; a turn whose client went away before that is cancelled in the
-engine and leaves nothing behind.
+engine and leaves nothing behind but what its key is charged.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,16 +20,20 @@ from dialog.roles import Role
 from dialog.turn import Turn
 from serve.api.admission import Admission
 from serve.api.errors import ApiError, as_api_error
+from serve.api.idempotency import Begun, in_order
 from serve.api.keys import Caller
-from serve.api.limits import Limits
+from serve.api.limits import Limits, Meter
 from serve.api.loading import AgentSlot
 from serve.api.metrics import Metrics
 from serve.api.release import cut
-from serve.api.storage import Clash, Store, StoredTurn
+from serve.api.storage import Clash, Exchange, NewTurn, Store
 from serve.api.telemetry import Tracer
 from serve.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+CHARACTERS_PER_TOKEN = 8
+"""More than any text has on average, so that no history is left out that a model could have read."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,8 @@ class Keep:
     store: bool = True
     conversation: str | None = None
     position: int | None = None
-    idempotency_key: str | None = None
+    asked: dict[str, Any] | None = None
+    """What a Responses object repeats of its request."""
 
 
 @dataclass
@@ -74,32 +80,68 @@ class Runner:
     turns: int = field(default=0)
 
     async def run(
-        self, ask: Ask, caller: Caller, keep: Keep = Keep(), on_event: Callable[[Event], None] = lambda event: None
+        self, ask: Ask, caller: Caller, keep: Keep, begun: Begun, on_event: Callable[[Event], None] = lambda event: None
     ) -> Turn:
-        """Run and commit one turn.
+        """Run and commit one turn, as `run_all`."""
+        [turn] = await self.run_all([ask], caller, keep, begun, on_event)
+        return turn
 
-        With an idempotency key that was used before, the turn of then is returned. Raises ApiError and what
+    async def run_all(
+        self, asks: Sequence[Ask], caller: Caller, keep: Keep, begun: Begun, on_event: Callable[[Event], None]
+    ) -> list[Turn]:
+        """Run turns side by side and commit them together, all or none; the first failure cancels the others.
+
+        Turns that were made before under their idempotency keys are what they were. Raises ApiError and what
         `Agent.reply` raises; the deadline covers waiting and work.
         """
-        if keep.idempotency_key is not None:
-            before = await self.store.turn_by_idempotency_key(keep.idempotency_key, caller.owner)
-            if before is not None:
-                return before.turn
+        missing = [i for i, stored in enumerate(begun.before) if stored is None]
         try:
-            async with asyncio.timeout(self.settings.deadline_seconds):
-                async with self.admission.slot():
-                    turn = await self._reply(self.slot.agent(), ask, on_event)
-                turn = await self._commit(turn, caller, keep)
+            made = await self._make([asks[i] for i in missing], caller, on_event)
+            kept = await self._commit(made, caller, keep, [begun.keys[i] for i in missing], begun)
         except Exception as error:
             self.metrics.turn_failures.labels(as_api_error(error).code or "error").inc()
             if isinstance(error, EngineUnavailable):
                 self.slot.doubt()
             raise
-        self.turns += 1
-        self.metrics.count_turn(turn)
-        self._log(turn, caller)
-        await self.limits.spend(caller, turn.usage.prompt_tokens + turn.usage.completion_tokens)
-        return turn
+        for turn in kept:
+            self.turns += 1
+            self.metrics.count_turn(turn)
+            self._log(turn, caller)
+        new = iter(kept)
+        return [next(new) if stored is None else stored.turn for stored in begun.before]
+
+    async def continued(self, conversation: str, owner: str, most: int) -> tuple[list[Message], int]:
+        """What was said in a stored conversation, at most `most` messages, and the next turn's place in it."""
+        found = await self.store.exchanges(conversation, owner, limit=max(1, most // 2))
+        length = self.slot.agent().decoder.info.context_length * CHARACTERS_PER_TOKEN
+        # Turns in the middle may have been deleted, so the place is not their number.
+        return history(found[: most // 2], length), found[0].position + 1 if found else 1
+
+    async def _make(
+        self, asks: Sequence[Ask], caller: Caller, on_event: Callable[[Event], None]
+    ) -> list[Turn]:  # fmt: skip
+        meters: list[Meter] = []
+
+        async def make(ask: Ask) -> Turn:
+            async with self.admission.slot():
+                agent = self.slot.agent()
+                if (meter := self.limits.meter(agent.decoder, caller)) is not None:
+                    await agent.prepare()  # of the agent itself: what is learned on a copy is lost
+                    agent = copy.copy(agent)
+                    agent.decoder = meter
+                    meters.append(meter)
+                return await self._reply(agent, ask, on_event)
+
+        try:
+            async with asyncio.timeout(self.settings.deadline_seconds), asyncio.TaskGroup() as group:
+                tasks = [group.create_task(make(ask)) for ask in asks]
+        except BaseException as error:
+            await self.limits.settle(caller, sum(meter.sampled for meter in meters))
+            if isinstance(error, BaseExceptionGroup):
+                first = error.exceptions[0]
+                raise first from first.__cause__
+            raise
+        return [task.result() for task in tasks]
 
     def _log(self, turn: Turn, caller: Caller) -> None:
         fields: dict[str, Any] = {
@@ -129,24 +171,33 @@ class Runner:
             span.end(turn)
         return turn
 
-    async def _commit(self, turn: Turn, caller: Caller, keep: Keep) -> Turn:
-        if not keep.store:
-            return turn
+    async def _commit(
+        self, turns: list[Turn], caller: Caller, keep: Keep, keys: Sequence[str | None], begun: Begun
+    ) -> list[Turn]:
+        tokens = sum(turn.usage.completion_tokens for turn in turns)
+        if not turns or not keep.store:
+            await self.limits.settle(caller, tokens)
+            return turns
+        new = [
+            NewTurn(turn, keep.conversation, keep.position, key, begun.request_hash, keep.asked)
+            for turn, key in zip(turns, keys, strict=True)
+        ]
         try:
-            await self.store.add_turn(
-                turn,
-                caller.owner,
-                conversation=keep.conversation,
-                position=keep.position,
-                idempotency_key=keep.idempotency_key,
+            # What the turns cost is committed with them: counting cannot fail once they are there.
+            await self.store.add_turns(
+                new, caller.owner, deletions=begun.deletions, charge=self.limits.charge(caller, tokens)
             )
-        except Clash as error:
-            key = keep.idempotency_key  # the same request came twice at once and the other was first
-            before = await self.store.turn_by_idempotency_key(key, caller.owner) if key is not None else None
-            if before is None:
-                raise ApiError(409, "The turn conflicts with another one. Send it again.", code="conflict") from error
-            return before.turn
-        return turn
+        except Exception as error:
+            await self.limits.settle(caller, tokens)
+            if not isinstance(error, Clash):
+                raise
+            # The same request came twice at once, and the other was first.
+            _, found = await self.store.begin(caller.owner, [key for key in keys if key is not None])
+            before = [stored.turn for stored in in_order(keys, found, begun.request_hash) if stored is not None]
+            if len(before) < len(turns):
+                raise ApiError(409, "The turn conflicts with another one. Send it again.", code="conflict") from None
+            return before
+        return turns
 
 
 def settings_of(agent: Agent, ask: Ask) -> AgentSettings:
@@ -173,15 +224,12 @@ def check_messages(messages: Sequence[Message], most: int) -> None:
         raise MessageError(f"there are {len(messages):,} messages, at most {most:,} are taken. Send the last ones.")
 
 
-def history(turns: Sequence[StoredTurn], most: int) -> list[Message]:
-    """A conversation's messages from its newest turns, at most `most`: a long one goes on without its beginning."""
+def history(exchanges: Sequence[Exchange], most: int) -> list[Message]:
+    """A conversation's messages from its newest exchanges, which come first, within `most` characters."""
     messages: list[Message] = []
-    for stored in turns[max(0, len(turns) - most // 2) :]:
-        messages.append(stored.turn.messages[-1])
-        messages.append(Message(role="assistant", content=stored.turn.reply))
-    return messages
-
-
-def next_position(turns: Sequence[StoredTurn]) -> int:
-    """The place of a conversation's next turn; earlier ones may have been deleted."""
-    return (turns[-1].position or 0) + 1 if turns else 1
+    for exchange in exchanges:
+        most -= len(exchange.message) + len(exchange.reply)
+        if most < 0:  # a long conversation goes on without its beginning
+            break
+        messages += [Message(role="assistant", content=exchange.reply), Message(role="user", content=exchange.message)]
+    return messages[::-1]

@@ -13,10 +13,11 @@ from dialog.messages import Message
 from dialog.turn import Turn
 from serve.api.chat import IdempotencyKey
 from serve.api.errors import ERRORS, ApiError, as_api_error
+from serve.api.idempotency import begin
 from serve.api.keys import Caller, CallerDep
 from serve.api.live import EventStream, Live, comment, data, while_connected
 from serve.api.release import deltas
-from serve.api.runner import Ask, Keep, history, next_position
+from serve.api.runner import Ask, Keep
 from serve.api.schemas import Finite, GivenMessage, Reply, Seed, Text
 from serve.api.service import Service, ServiceDep
 from serve.api.storage import StoredTurn
@@ -60,10 +61,9 @@ class TurnReply(Turn):
 
 
 def shown(stored: StoredTurn) -> TurnReply:
-    feedback = stored.feedback and {k: v for k, v in vars(stored.feedback).items() if k != "turn_id"}
-    return TurnReply.model_validate(
-        {**stored.turn.model_dump(), "conversation": stored.conversation, "feedback": feedback}
-    )
+    given = stored.feedback
+    feedback = given and FeedbackReply(**{name: getattr(given, name) for name in FeedbackReply.model_fields})
+    return _reply(stored.turn, stored.conversation, feedback)
 
 
 @router.post("/v1/turns", response_model=TurnReply)
@@ -80,19 +80,26 @@ async def create_turn(
     With `stream`, server-sent events: `progress` (stage, detail) while the turn runs, `delta` (text) as the
     released reply is replayed, `turn` with the whole turn, or `error`; the last is always `done`.
     """
-    ask, keep = await _prepare(body, caller, service, idempotency_key)
+    key = None if idempotency_key is None else f"turn:{idempotency_key}"
+    begun = await begin(request, caller, service.store, [key], kept=body.store)
+    [before] = begun.before
+    if before is not None:
+        ask, keep = Ask(before.turn.messages), Keep(conversation=before.conversation)
+    else:
+        ask, keep = await _prepare(body, caller, service)
     service.slot.agent()
     service.admission.check()
     limits = await service.limits.take(caller)
     response.headers.update(limits)
 
     async def work(on_event: Callable[[Event], None]) -> Turn:
-        return await service.runner.run(ask, caller, keep, on_event)
+        return await service.runner.run(ask, caller, keep, begun, on_event)
 
     if not body.stream:
         turn = await while_connected(request, work(lambda event: None))
-        # The turn is valid already; checking it again on the way out would cost more than the rest of the request.
-        return Response(_reply(turn, keep).model_dump_json(), media_type="application/json", headers=limits)
+        return Response(
+            _reply(turn, keep.conversation).model_dump_json(), media_type="application/json", headers=limits
+        )
     live = Live(work)
     try:
         await live.settle()
@@ -102,9 +109,7 @@ async def create_turn(
     return EventStream(_stream(live, keep), headers=limits)
 
 
-async def _prepare(
-    body: TurnRequest, caller: Caller, service: Service, idempotency_key: str | None
-) -> tuple[Ask, Keep]:
+async def _prepare(body: TurnRequest, caller: Caller, service: Service) -> tuple[Ask, Keep]:
     if body.conversation is not None and (body.messages or not body.store):
         raise ApiError(
             400,
@@ -115,9 +120,9 @@ async def _prepare(
     before, position, role = list(body.messages), None, body.role
     if body.conversation is not None:
         conversation = await service.store.conversation(body.conversation, caller.owner)
-        turns = await service.store.turns_of(body.conversation, caller.owner)
         most = service.settings.max_messages - 1
-        before, position, role = history(turns, most), next_position(turns), role or conversation.role
+        before, position = await service.runner.continued(conversation.id, caller.owner, most)
+        role = role or conversation.role
     if body.tools is not None:
         known = service.slot.agent().toolset.names
         for name in body.tools:
@@ -137,13 +142,13 @@ async def _prepare(
         stop=tuple(sequence for sequence in body.stop if sequence),
         tools=None if body.tools is None else tuple(body.tools),
     )
-    key = None if idempotency_key is None else f"turn:{idempotency_key}"
-    return ask, Keep(body.store, body.conversation, position, key)
+    return ask, Keep(body.store, body.conversation, position)
 
 
-def _reply(turn: Turn, keep: Keep) -> TurnReply:
+def _reply(turn: Turn, conversation: str | None, feedback: FeedbackReply | None = None) -> TurnReply:
+    # The turn is valid already; checking it again on the way out would cost more than the rest of a request.
     fields = {name: getattr(turn, name) for name in Turn.model_fields}
-    return TurnReply.model_construct(**fields, conversation=keep.conversation, feedback=None)
+    return TurnReply.model_construct(**fields, conversation=conversation, feedback=feedback)
 
 
 async def _stream(live: Live[Turn], keep: Keep) -> AsyncIterator[str]:
@@ -157,7 +162,7 @@ async def _stream(live: Live[Turn], keep: Keep) -> AsyncIterator[str]:
         else:
             for piece in deltas(turn.reply):
                 yield data({"text": piece}, "delta")
-            yield data(_reply(turn, keep).model_dump_json(), "turn")
+            yield data(_reply(turn, keep.conversation).model_dump_json(), "turn")
         yield data({}, "done")
     finally:
         await live.cancel()

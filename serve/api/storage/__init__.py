@@ -9,7 +9,9 @@ Boundary: nothing outside this folder writes SQL.
 
 from serve.api.storage.database import Clash
 from serve.api.storage.migrate import upgrade
-from serve.api.storage.records import ApiKey, Conversation, Feedback, StoredTurn
+from serve.api.storage.records import ApiKey, Charge, Conversation, Exchange, Feedback, NewTurn, StoredTurn
 from serve.api.storage.store import Store
 
-__all__ = ["ApiKey", "Clash", "Conversation", "Feedback", "Store", "StoredTurn", "upgrade"]
+__all__ = [
+    "ApiKey", "Charge", "Clash", "Conversation", "Exchange", "Feedback", "NewTurn", "Store", "StoredTurn", "upgrade",
+]  # fmt: skip

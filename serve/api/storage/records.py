@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dialog.turn import Turn
 
@@ -49,6 +49,20 @@ class Feedback:
 
 
 @dataclass(frozen=True)
+class NewTurn:
+    """A turn that is to be kept, with where it belongs and what it answers."""
+
+    turn: Turn
+    conversation: str | None = None
+    position: int | None = None
+    idempotency_key: str | None = None
+    request_hash: str | None = None
+    """Of the request that came with the key."""
+    asked: dict[str, Any] | None = None
+    """What a Responses object repeats of its request."""
+
+
+@dataclass(frozen=True)
 class StoredTurn:
     """A turn with where it belongs."""
 
@@ -57,3 +71,24 @@ class StoredTurn:
     conversation: str | None
     position: int | None
     feedback: Feedback | None
+    idempotency_key: str | None
+    request_hash: str | None
+    asked: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What was said in one turn of a conversation."""
+
+    position: int
+    message: str
+    reply: str
+
+
+@dataclass(frozen=True)
+class Charge:
+    """Tokens that count towards an owner's limit of a minute."""
+
+    owner: str
+    minute: int
+    tokens: int

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -15,7 +16,6 @@ from sqlalchemy import (
     Update,
     delete,
     false,
-    func,
     insert,
     select,
     text,
@@ -24,12 +24,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
-from dialog.turn import Turn
 from serve.api.errors import ApiError, not_found
 from serve.api.storage import tables as t
+from serve.api.storage import turns
 from serve.api.storage.database import Clash, Database
 from serve.api.storage.migrate import upgrade
-from serve.api.storage.records import ApiKey, Conversation, Feedback, StoredTurn
+from serve.api.storage.records import ApiKey, Charge, Conversation, Exchange, Feedback, NewTurn, StoredTurn
+
+T = TypeVar("T")
 
 PAGE = 100
 """Rows read at a time where all are wanted."""
@@ -58,49 +60,49 @@ class Store:
 
     # Turns
 
-    async def add_turn(
-        self,
-        turn: Turn,
-        owner: str,
-        *,
-        conversation: str | None = None,
-        position: int | None = None,
-        idempotency_key: str | None = None,
-    ) -> None:
-        """Commit a turn; when this returns it is there, once.
+    async def begin(self, owner: str, keys: Sequence[str] = ()) -> tuple[int, list[StoredTurn]]:
+        """What a request is to know when it begins: how often the owner's data was deleted, which `add_turns` compares,
+        and the turns that were made under these idempotency keys before."""
+        number = select(t.deletions.c.number).where(t.deletions.c.owner == owner)
+        made = turns.turns_with_feedback().where(t.turns.c.owner == owner, t.turns.c.idempotency_key.in_(keys))
 
-        Raises ApiError 409 where the conversation moved on meanwhile, 404 where it is gone, Clash where
-        the idempotency key was used.
+        def run(connection: Connection) -> tuple[int, Sequence[Row[Any]]]:
+            deletions = connection.execute(number).scalar() or 0
+            return deletions, connection.execute(made).all() if keys else []
+
+        deletions, rows = await self.database.read(run)
+        return deletions, await _parsed(turns.stored, rows)
+
+    async def add_turns(
+        self, new: Sequence[NewTurn], owner: str, *, deletions: int | None = None, charge: Charge | None = None
+    ) -> None:
+        """Commit turns and what they cost, all or none; when this returns they are there, once.
+
+        `deletions` is what `begin` said. Raises ApiError 409 where the owner's data was deleted since or the
+        conversation moved on, 404 where it is gone, Clash where an idempotency key was used.
         """
-        row = {
-            "id": turn.id,
-            "owner": owner,
-            "conversation_id": conversation,
-            "position": position,
-            "idempotency_key": idempotency_key,
-            "finish_reason": turn.finish_reason,
-            "created": turn.created.timestamp(),
-            "document": turn.model_dump_json(),
-        }
+        rows = [turns.row_of(turn, owner) for turn in new]
 
         def save(connection: Connection) -> None:
-            if conversation is not None:
-                _touch(connection, conversation, owner, position, turn)
-            connection.execute(insert(t.turns), row)
+            self._hold_deletions(connection, owner, "pg_advisory_xact_lock_shared")
+            number = connection.execute(select(t.deletions.c.number).where(t.deletions.c.owner == owner)).scalar() or 0
+            if deletions is not None and number != deletions:
+                message = "All that was stored of you was deleted while this ran, so it was not kept. Send it again."
+                raise ApiError(409, message, code="data_deleted")
+            for turn in new:
+                turns.fit_in(connection, turn, owner)
+            connection.execute(insert(t.turns), rows)
+            if charge is not None:
+                connection.execute(self._count(charge.owner, charge.minute, tokens=charge.tokens))
 
         await self.database.write(save)
 
     async def turn(self, turn_id: str, owner: str) -> StoredTurn:
         """Raises ApiError 404."""
-        row = await self._one(_turns().where(_mine(t.turns, turn_id, owner)))
+        row = await self._one(turns.turns_with_feedback().where(_mine(t.turns, turn_id, owner)))
         if row is None:
             raise not_found("turn", turn_id)
-        return _stored(row)
-
-    async def turn_by_idempotency_key(self, key: str, owner: str) -> StoredTurn | None:
-        query = _turns().where(t.turns.c.idempotency_key == key, t.turns.c.owner == owner)
-        row = await self._one(query)
-        return None if row is None else _stored(row)
+        return turns.stored(row)
 
     async def delete_turn(self, turn_id: str, owner: str) -> None:
         """Delete a turn and its feedback. Raises ApiError 404."""
@@ -108,11 +110,22 @@ class Store:
             raise not_found("turn", turn_id)
 
     async def delete_everything_of(self, owner: str) -> int:
-        """Delete all turns, conversations and feedback of an owner; how many turns there were."""
-        return await self._change(
-            delete(t.turns).where(t.turns.c.owner == owner),
-            delete(t.conversations).where(t.conversations.c.owner == owner),
+        """Delete all turns, conversations and feedback of an owner; how many turns there were.
+
+        Turns that are being made are not kept either (`add_turns`).
+        """
+        once_more = self._insert(t.deletions, {"owner": owner, "number": 1}).on_conflict_do_update(
+            index_elements=["owner"], set_={"number": t.deletions.c.number + 1}
         )
+
+        def run(connection: Connection) -> int:
+            self._hold_deletions(connection, owner, "pg_advisory_xact_lock")
+            connection.execute(once_more)
+            found = connection.execute(delete(t.turns).where(t.turns.c.owner == owner)).rowcount
+            connection.execute(delete(t.conversations).where(t.conversations.c.owner == owner))
+            return found
+
+        return await self.database.write(run)
 
     async def delete_before(self, moment: float) -> int:
         """Delete turns created before `moment`, and conversations that have had none since; how many turns."""
@@ -147,10 +160,19 @@ class Store:
         query = query.order_by(t.conversations.c.updated.desc(), t.conversations.c.id).limit(limit)
         return [Conversation(**row._mapping) for row in await self._all(query)]
 
-    async def turns_of(self, conversation_id: str, owner: str) -> list[StoredTurn]:
-        """A conversation's turns, oldest first."""
-        query = _turns().where(t.turns.c.conversation_id == conversation_id, t.turns.c.owner == owner)
-        return [_stored(row) for row in await self._all(query.order_by(t.turns.c.position))]
+    async def turns_of(
+        self, conversation_id: str, owner: str, *, limit: int = PAGE, after: int = 0
+    ) -> list[StoredTurn]:  # fmt: skip
+        """A conversation's turns, oldest first; `after`, a position, goes on where a page ended."""
+        query = turns.turns_with_feedback().where(
+            t.turns.c.conversation_id == conversation_id, t.turns.c.owner == owner, t.turns.c.position > after
+        )
+        return await _parsed(turns.stored, await self._all(query.order_by(t.turns.c.position).limit(limit)))
+
+    async def exchanges(self, conversation_id: str, owner: str, *, limit: int) -> list[Exchange]:
+        """What was said in a conversation's newest turns, the newest first."""
+        query = turns.exchanges().where(t.turns.c.conversation_id == conversation_id, t.turns.c.owner == owner)
+        return await _parsed(turns.exchange, await self._all(query.order_by(t.turns.c.position.desc()).limit(limit)))
 
     async def rename_conversation(self, conversation_id: str, owner: str, title: str) -> Conversation:
         """Raises ApiError 404."""
@@ -167,7 +189,6 @@ class Store:
 
     async def set_feedback(self, feedback: Feedback, owner: str) -> None:
         """Store what a person thought of a turn, in place of what they said before. Raises ApiError 404."""
-
         values = {**vars(feedback), "owner": owner}
         mine = select(t.turns.c.id).where(_mine(t.turns, feedback.turn_id, owner))
         save = self._insert(t.feedback, values).on_conflict_do_update(index_elements=["turn_id"], set_=values)
@@ -189,14 +210,14 @@ class Store:
         """All turns that someone thought something of, oldest first; `owner` None takes everybody's."""
         after: tuple[float, str] = (-1.0, "")
         while True:
-            query = _turns().where(t.feedback.c.turn_id.is_not(None))
+            query = turns.turns_with_feedback().where(t.feedback.c.turn_id.is_not(None))
             if owner is not None:
                 query = query.where(t.turns.c.owner == owner)
             older = (t.turns.c.created > after[0]) | ((t.turns.c.created == after[0]) & (t.turns.c.id > after[1]))
             query = query.where(older).order_by(t.turns.c.created, t.turns.c.id).limit(PAGE)
             rows = await self._all(query)
-            for row in rows:
-                yield _stored(row)
+            for stored in await _parsed(turns.stored, rows):
+                yield stored
             if len(rows) < PAGE:
                 return
             after = (rows[-1].created, rows[-1].id)
@@ -221,17 +242,19 @@ class Store:
 
     async def count(self, owner: str, minute: int, *, requests: int = 0, tokens: int = 0) -> tuple[int, int]:
         """Add to an owner's requests and tokens of a minute; what they are then, over all processes."""
-        row = {"owner": owner, "minute": minute, "requests": requests, "tokens": tokens}
-        statement = (
-            self._insert(t.usage, row)
-            .on_conflict_do_update(
-                index_elements=["owner", "minute"],
-                set_={"requests": t.usage.c.requests + requests, "tokens": t.usage.c.tokens + tokens},
-            )
-            .returning(t.usage.c.requests, t.usage.c.tokens)
-        )
-        found = await self.database.write(lambda connection: connection.execute(statement).one())
+        statement = self._count(owner, minute, requests=requests, tokens=tokens)
+        returning = statement.returning(t.usage.c.requests, t.usage.c.tokens)
+        found = await self.database.write(lambda connection: connection.execute(returning).one())
         return found.requests, found.tokens
+
+    def _count(
+        self, owner: str, minute: int, *, requests: int = 0, tokens: int = 0
+    ) -> sqlite.Insert | postgresql.Insert:  # fmt: skip
+        row = {"owner": owner, "minute": minute, "requests": requests, "tokens": tokens}
+        return self._insert(t.usage, row).on_conflict_do_update(
+            index_elements=["owner", "minute"],
+            set_={"requests": t.usage.c.requests + requests, "tokens": t.usage.c.tokens + tokens},
+        )
 
     # How they are run
 
@@ -239,6 +262,11 @@ class Store:
         """An insertion that can say what happens where the row is there already."""
         dialect = sqlite if self.database.is_sqlite else postgresql
         return dialect.insert(table).values(values)
+
+    def _hold_deletions(self, connection: Connection, owner: str, lock: str) -> None:
+        """Keep an owner's turns from being committed while all of theirs are deleted. SQLite has one writer anyway."""
+        if not self.database.is_sqlite:
+            connection.execute(text(f"SELECT {lock}(7141028, hashtext(:owner))"), {"owner": owner})
 
     async def _one(self, query: Select[Any]) -> Row[Any] | None:
         return await self.database.read(lambda connection: connection.execute(query).one_or_none())
@@ -255,27 +283,6 @@ class Store:
         return (await self.database.write(run))[0]
 
 
-def _touch(connection: Connection, conversation: str, owner: str, position: int | None, turn: Turn) -> None:
-    """Make room for a turn at the end of a conversation. Raises ApiError 404, 409."""
-    mine = (t.conversations.c.id == conversation) & (t.conversations.c.owner == owner)
-    title = connection.execute(select(t.conversations.c.title).where(mine)).scalar()
-    if title is None:
-        raise not_found("conversation", conversation)
-    taken = select(func.max(t.turns.c.position)).where(t.turns.c.conversation_id == conversation)
-    if (connection.execute(taken).scalar() or 0) + 1 != position:
-        raise conflict(conversation)
-    values: dict[str, Any] = {"updated": time.time()}
-    if not title:
-        values["title"] = " ".join(turn.messages[-1].content.split())[:80]
-    connection.execute(update(t.conversations).where(mine).values(values))
-
-
-def conflict(conversation: str) -> ApiError:
-    """409: two turns of one conversation at once."""
-    message = f"conversation {conversation!r} has another turn since this one began. Send it again."
-    return ApiError(409, message, code="conversation_conflict", param="conversation")
-
-
 def _mine(table: Table, row_id: str, owner: str) -> ColumnElement[bool]:
     """The row with this id where it is the owner's. An id that cannot be stored is no row's, and no error."""
     if "\0" in row_id:
@@ -283,22 +290,9 @@ def _mine(table: Table, row_id: str, owner: str) -> ColumnElement[bool]:
     return (table.c.id == row_id) & (table.c.owner == owner)
 
 
-def _turns() -> Any:
-    feedback = [column.label(f"feedback_{column.name}") for column in t.feedback.c if column.name != "owner"]
-    return select(t.turns, *feedback).join_from(t.turns, t.feedback, isouter=True)
-
-
-def _stored(row: Row[Any]) -> StoredTurn:
-    found = row._mapping
-    names = ("turn_id", "thumb", "reason", "comment", "better", "created")
-    feedback = Feedback(**{name: found[f"feedback_{name}"] for name in names}) if found["feedback_turn_id"] else None
-    return StoredTurn(
-        turn=Turn.model_validate_json(found["document"]),
-        owner=found["owner"],
-        conversation=found["conversation_id"],
-        position=found["position"],
-        feedback=feedback,
-    )
+async def _parsed(read: Callable[[Row[Any]], T], rows: Sequence[Row[Any]]) -> list[T]:
+    """The rows' values. A long trace takes its time to read, so the event loop does not do it."""
+    return await asyncio.to_thread(lambda: [read(row) for row in rows]) if rows else []
 
 
 def _key(row: Row[Any]) -> ApiKey:

@@ -1,6 +1,7 @@
 """The tables. A change here needs a migration in `migrations/versions/`; a test compares the two.
 
-Times are seconds since the epoch. A turn is one row: the whole `Turn` as JSON in `document`, and what is searched by.
+Times are seconds since the epoch. A turn is one row: the whole `Turn` as JSON in `document`, what is searched by, and
+by themselves the user's message and the reply, which are all that a conversation is gone on with from.
 """
 
 from __future__ import annotations
@@ -75,9 +76,20 @@ turns = Table(
     C("finish_reason", String(20), nullable=False),
     C("created", Double, nullable=False),
     C("document", Text, nullable=False),
+    C("request_hash", String(64)),
+    C("asked", Text),
+    C("message", Text),
+    C("reply", Text),
     UniqueConstraint("conversation_id", "position"),
     UniqueConstraint("owner", "idempotency_key"),
     Index(None, "created"),
+)
+
+deletions = Table(
+    "deletions",
+    metadata,
+    C("owner", String(64), primary_key=True),
+    C("number", Integer, nullable=False),
 )
 
 feedback = Table(

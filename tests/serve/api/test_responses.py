@@ -86,6 +86,22 @@ async def test_a_response_goes_on_from_a_previous_one(service: Running):
     assert [m["content"] for m in turn["messages"]] == ["say one", "one", "say two"]
 
 
+async def test_a_response_that_is_read_again_is_what_was_made(stored: Running):
+    async with stored.openai() as client:
+        first = await client.responses.create(model="groundling", input="say one")
+        made = await client.responses.create(
+            model="groundling:everest", input="say two", instructions="Be brief.", metadata={"a": "b"}, user="me",
+            temperature=0.5, top_p=0.9, max_output_tokens=30, tool_choice="none", previous_response_id=first.id,
+        )  # fmt: skip
+        read = await client.responses.retrieve(made.id)
+        conversation = await client.conversations.create()
+        inside = await client.responses.create(model="groundling", input="say three", conversation=conversation.id)
+        read_inside = await client.responses.retrieve(inside.id)
+    assert read == made
+    assert (read.model, read.instructions, read.metadata) == ("groundling:everest", "Be brief.", {"a": "b"})
+    assert read_inside == inside
+
+
 async def test_a_conversation_can_be_gone_on_with_by_responses(service: Running):
     async with service.openai() as client:
         conversation = await client.conversations.create()
