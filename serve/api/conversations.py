@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve.api.errors import ERRORS
+from serve.api.errors import ERRORS, not_found
 from serve.api.keys import CallerDep
 from serve.api.schemas import Finite, Reply, Text
 from serve.api.service import ServiceDep
-from serve.api.storage import Conversation
+from serve.api.storage import Conversation, Store, StoredTurn
 from serve.api.turns import TurnReply, shown
 
 router = APIRouter(tags=["Native"], responses=ERRORS)
+
+EXPORT_PAGE = 50
+"""Turns that an export reads at a time."""
 
 Title = Annotated[Text, Field(max_length=200)]
 
@@ -27,7 +33,7 @@ class NewConversation(BaseModel):
 
     title: Title = Field(default="", description="Taken from the first message where it is empty.")
     role: Text | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: dict[Text, Any] | None = None
 
 
 class Rename(BaseModel):
@@ -52,6 +58,7 @@ class ConversationList(Reply):
 
 
 class WholeConversation(ConversationReply):
+    has_more: bool = Field(default=False, description="There are turns after these.")
     turns: list[TurnReply]
 
 
@@ -93,22 +100,56 @@ async def list_conversations(
     return ConversationList(data=data, has_more=len(found) > limit)
 
 
-@router.get("/v1/conversations/{conversation_id}")
-async def read_conversation(conversation_id: str, caller: CallerDep, service: ServiceDep) -> WholeConversation:
-    """A conversation with all its turns, oldest first."""
+@router.get("/v1/conversations/{conversation_id}", response_model=WholeConversation)
+async def read_conversation(
+    conversation_id: str,
+    caller: CallerDep,
+    service: ServiceDep,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    after: Annotated[str | None, Query(description="`id` of the last turn of the page before.")] = None,
+) -> Response:
+    """A conversation with its turns, oldest first, a page of them at a time."""
     conversation = await service.store.conversation(conversation_id, caller.owner)
-    turns = await service.store.turns_of(conversation_id, caller.owner)
-    return WholeConversation(**_heading(conversation), turns=[shown(turn) for turn in turns])
+    position = 0
+    if after is not None:
+        last = await service.store.turn(after, caller.owner)
+        if last.conversation != conversation_id or last.position is None:
+            raise not_found("turn", after)
+        position = last.position
+    found = await service.store.turns_of(conversation_id, caller.owner, limit=limit + 1, after=position)
+    head, tail = _frame(conversation, len(found) > limit)
+    return Response(head + await _written(found[:limit]) + tail, media_type="application/json")
 
 
-@router.get("/v1/conversations/{conversation_id}/export")
-async def export_conversation(
-    conversation_id: str, caller: CallerDep, service: ServiceDep, response: Response
-) -> WholeConversation:
-    """As reading it, as a file."""
-    whole = await read_conversation(conversation_id, caller, service)
-    response.headers["Content-Disposition"] = f'attachment; filename="{whole.id}.json"'
-    return whole
+@router.get("/v1/conversations/{conversation_id}/export", response_model=WholeConversation)
+async def export_conversation(conversation_id: str, caller: CallerDep, service: ServiceDep) -> Response:
+    """As reading it, with all turns, as a file."""
+    conversation = await service.store.conversation(conversation_id, caller.owner)
+    name = f'attachment; filename="{conversation.id}.json"'
+    pieces = _pieces(conversation, service.store)
+    return StreamingResponse(pieces, media_type="application/json", headers={"Content-Disposition": name})
+
+
+async def _pieces(conversation: Conversation, store: Store) -> AsyncIterator[bytes]:
+    """A whole conversation as JSON, of which a part at a time is in memory."""
+    head, tail = _frame(conversation, False)
+    yield head
+    position, comma = 0, b""
+    while found := await store.turns_of(conversation.id, conversation.owner, limit=EXPORT_PAGE, after=position):
+        yield comma + await _written(found)
+        position, comma = found[-1].position or position, b","
+    yield tail
+
+
+def _frame(conversation: Conversation, more: bool) -> tuple[bytes, bytes]:
+    """A conversation's JSON before and after its turns."""
+    empty = WholeConversation(**_heading(conversation), has_more=more, turns=[]).model_dump_json().encode()
+    return empty[:-2], empty[-2:]
+
+
+async def _written(turns: list[StoredTurn]) -> bytes:
+    """The turns as JSON. Traces are long, so the event loop does not write them; one by one, so that it goes on."""
+    return await asyncio.to_thread(lambda: b",".join(shown(turn).model_dump_json().encode() for turn in turns))
 
 
 @router.patch("/v1/conversations/{conversation_id}")
