@@ -115,13 +115,14 @@ async def _first_key(settings: Any) -> str | None:
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file of the service's settings.")
 @click.pass_context
 def keys(ctx: click.Context, database: str | None, config: Path | None) -> None:
-    """Create, list and revoke API keys.
+    """Create, list and revoke API keys, and delete what is stored of one.
 
     \b
     Examples:
       groundling keys create --name "web shop" --requests-per-minute 60
       groundling keys list
       groundling keys revoke 3f0c9a1be27d4455
+      groundling keys delete-data 3f0c9a1be27d4455
     """
     ctx.obj = {"database": database, "config": config}
 
@@ -170,6 +171,38 @@ def revoke(obj: dict, key_id: str, as_json: bool) -> None:
     if not done:
         raise SettingsError(f"there is no valid key {key_id!r}. `groundling keys list` shows them.")
     click.echo(json.dumps({"revoked": key_id}) if as_json else f"revoked {key_id}")
+
+
+@keys.command("delete-data")
+@click.argument("key_id")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def delete_data(obj: dict, key_id: str, yes: bool, as_json: bool) -> None:
+    """Delete for good all that is stored of a key: turns, conversations, feedback.
+
+    The key may be valid or revoked, and stays as it is. Whoever has a valid key can do the same by DELETE /v1/data;
+    of a revoked key this is the only way. KEY_ID `local` is what was stored with --no-auth.
+
+    \b
+    Examples:
+      groundling keys revoke 3f0c9a1be27d4455
+      groundling keys delete-data 3f0c9a1be27d4455
+    """
+    from serve.api.keys import LOCAL
+    from serve.errors import SettingsError
+
+    async def name_of(store: Any) -> str | None:
+        found = await store.key(key_id)
+        return found[0].name if found else None
+
+    name = "what was stored with --no-auth" if key_id == LOCAL else _with_store(obj, name_of)
+    if name is None:
+        raise SettingsError(f"there is no key {key_id!r}. `groundling keys list` shows them, revoked ones too.")
+    if not yes:
+        click.confirm(f"Delete all data of {key_id} ({name}) for good?", abort=True, err=True)
+    deleted = _with_store(obj, lambda store: store.delete_everything_of(key_id))
+    click.echo(json.dumps({"key": key_id, "deleted_turns": deleted}) if as_json else f"deleted {deleted} turns")
 
 
 def _with_store(obj: dict, use: Callable[[Any], Awaitable[T]]) -> T:
