@@ -255,25 +255,41 @@ async def test_a_database_that_is_down_at_the_start_is_waited_for(
     back.cancel()
 
 
-async def test_a_full_disk_is_503_and_leaves_nothing_half_written(service: Running):
-    async with service.client() as client:
+FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger AS $$
+BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END
+$$ LANGUAGE plpgsql
+"""
+
+
+async def fill_disk(stored: Running, full: bool) -> None:
+    """Make each turn fail as on a full disk: SQLite by its own limit on the file's size, PostgreSQL by its error."""
+    if stored.service.store.database.is_sqlite:
+        statements = [f"PRAGMA max_page_count={1 if full else 1_000_000}"]
+    elif full:
+        statements = [FULL, "CREATE TRIGGER full_disk AFTER INSERT ON turns EXECUTE FUNCTION full_disk()"]
+    else:
+        statements = ["DROP FUNCTION full_disk() CASCADE"]
+    for statement in statements:
+        await stored.service.store.database.write(lambda c, sql=statement: c.exec_driver_sql(sql))
+
+
+async def test_a_full_disk_is_503_and_leaves_nothing_half_written(stored: Running):
+    async with stored.client() as client:
         before = (await client.post("/v1/turns", json={"message": "hello"})).json()
-        database = service.service.store.database
-
-        async def limit_pages(pages: int) -> None:
-            """SQLite's own limit on the file's size fails as a full disk does."""
-            await database.write(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={pages}"))
-
-        await limit_pages(1)
-        long = {"message": "long 9000"}
+        conversation = (await client.post("/v1/conversations", json={})).json()["id"]
+        await fill_disk(stored, True)
+        long = {"message": "long 9000", "conversation": conversation}
         full = await client.post("/v1/turns", json=long)
         stream = await client.post("/v1/turns", json={**long, "stream": True})
-        await limit_pages(1_000_000)
+        await fill_disk(stored, False)
+        left = (await client.get(f"/v1/conversations/{conversation}")).json()
         after = await client.post("/v1/turns", json={"message": "hello"})
         read = await client.get(f"/v1/turns/{before['id']}")
     assert full.status_code == 503
     assert full.json()["error"]["code"] == "database_unavailable"
     assert "event: turn" not in stream.text
+    assert (left["title"], left["turns"]) == ("", [])
     assert (after.status_code, read.status_code) == (200, 200)
 
 
