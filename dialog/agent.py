@@ -48,7 +48,9 @@ class AgentSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sampling: Sampling = Sampling()
-    research_candidates: int = Field(default=4, ge=1, le=64, description="Samples of each research round.")
+    research_candidates: int = Field(
+        default=4, ge=0, le=64, description="Samples of each research round; 0 quotes the sources instead."
+    )
     research_tokens: int = Field(default=48, ge=8, description="Longest research sample, in tokens.")
     research_temperature: float = Field(default=0.5, ge=0.0, le=2.0, description="Low: evidence is to be kept to.")
     rounds: int = Field(
@@ -200,7 +202,7 @@ class _TurnInProgress:
         if self.settings.rounds:
             sampling = self.sampling.model_copy(
                 update={
-                    "n": self.settings.research_candidates,
+                    "n": max(1, self.settings.research_candidates),
                     "max_tokens": self.settings.research_tokens,
                     "temperature": self.settings.research_temperature,
                     "seed": self.seed + 1,
@@ -209,7 +211,7 @@ class _TurnInProgress:
             )
             self.found = await research(
                 self.decoder, self.dialect, self.toolset, self.messages, self.role, draft, sampling,
-                rounds=self.settings.rounds, on_query=on_query,
+                rounds=self.settings.rounds, quotes=self.settings.research_candidates == 0, on_query=on_query,
             )  # fmt: skip
         self.candidates += self.found.candidates
         self.usage.sampled_tokens += self.found.sampled_tokens

@@ -59,9 +59,13 @@ async def research(
     sampling: Sampling,
     *,
     rounds: int = MAX_ROUNDS,
+    quotes: bool = False,
     on_query: Callable[[str], None] = lambda query: None,
 ) -> Research:
-    """Research one turn. Raises what the decoder raises; tools cannot raise."""
+    """Research one turn. Raises what the decoder raises; tools cannot raise.
+
+    `quotes`: what was found is quoted and not put in the model's words, unless the model leads the research.
+    """
     question = messages[-1].content
     found = Research(seeks_facts=dialect.seeks_facts(messages))
     ask = _asker(toolset, role, found, on_query)
@@ -75,6 +79,8 @@ async def research(
             if exact := _exact_result(dialect, found.evidence):
                 found.cited = exact
                 return found
+        if quotes and not model_leads:
+            break
         # Without evidence the model is only asked for a better query: one short sample.
         asks_again = not found.evidence and not model_leads
         drawn = sampling.model_copy(update={"n": 1, "max_tokens": QUERY_TOKENS}) if asks_again else sampling

@@ -42,6 +42,9 @@ class AgentOptions(BaseModel):
     max_tokens: int | None = Field(
         default=None, ge=8, le=4096, description="None: 96, and 48 on the CPU's embedded engine"
     )
+    research_candidates: int | None = Field(
+        default=None, ge=0, le=64, description="0 quotes the sources. None: 0 with the default model, else at most 4"
+    )
     temperature: float = Field(default=1.0, ge=0.0, le=2.0)
     dialect: str | None = Field(default=None, description="chat, judged or tuned; None: what fits model and adapter")
     device: str = "auto"
@@ -139,4 +142,7 @@ def sampling_for(options: AgentOptions, decoder: Decoder) -> tuple[AgentSettings
             f"{n} candidates a turn on this CPU, LaMDA's {LAMDA_CANDIDATES} with --candidates {LAMDA_CANDIDATES}"
         )
     sampling = Sampling(n=n, max_tokens=tokens, temperature=options.temperature)
-    return AgentSettings(sampling=sampling, research_candidates=min(n, 4)), notices
+    if (asked := options.research_candidates) is None:
+        # In the default model's words fewer answers are right than in the sources' own (docs/log.md).
+        asked = 0 if options.model == DEFAULT_MODEL else min(n, 4)
+    return AgentSettings(sampling=sampling, research_candidates=asked), notices

@@ -28,6 +28,7 @@ HELP = """[bold]/trace[/]        how the last answer came about
 [bold]/quit[/]         leave (also Ctrl-D); Ctrl-C stops an answer, not the chat"""
 
 CANDIDATES_HELP = "Answers sampled a turn.  [default: 16; 4 on a CPU in this process]"
+RESEARCH_HELP = "Answers sampled from what the tools found; 0 quotes it.  [default: 0 with the default model, else 4]"
 TOKENS_HELP = "Longest answer, in tokens.  [default: 96; 48 on a CPU in this process]"
 
 
@@ -41,6 +42,7 @@ def agent_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--engine", metavar="E", help="transformers (default), vllm, or the URL of a `vllm serve`."),
             click.option("--adapter", metavar="A", help=ADAPTER_HELP),
             click.option("--candidates", type=click.IntRange(1, 256), metavar="N", help=CANDIDATES_HELP),
+            click.option("--research-candidates", type=click.IntRange(0, 64), metavar="N", help=RESEARCH_HELP),
             click.option("--max-tokens", type=click.IntRange(8, 4096), metavar="N", help=TOKENS_HELP),
             click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="1.0 by default."),
             click.option("--role", metavar="R", help="assistant (default), everest, home-helper, or a role file."),

@@ -251,6 +251,15 @@ async def test_the_oldest_whole_turns_are_trimmed_and_the_turn_says_so(scripted)
     assert turn.messages[:1] == history[:1], "the trace keeps what was asked"
 
 
+async def test_no_research_candidates_quote_the_source(scripted) -> None:
+    library = Library(emma="Emma is a novel by Jane Austen. It is long.")
+    decoder = scripted(["Charlotte."])
+    agent = Agent(decoder, Toolset([library]), settings=FEW.model_copy(update={"research_candidates": 0}))
+    turn = await agent.reply(ask("Who wrote the novel Emma?"))
+    assert turn.reply == "Emma is a novel by Jane Austen. [1]"
+    assert len(decoder.prompts) == 1, "the model is not asked again"
+
+
 async def test_the_callers_instructions_outlive_the_oldest_turns(scripted) -> None:
     rules = Message(role="system", content="Speak like a pirate.")
     history = [Message(role=role, content=f"{i} " + "word " * 60) for i in range(20) for role in ("user", "assistant")]
