@@ -19,6 +19,7 @@ from dialog.errors import DialogError
 from serve.api import chat, conversations, feedback, health, models, moderations, page, responses, tools, turns
 from serve.api.admission import Admission
 from serve.api.cors import Cors
+from serve.api.document import describe
 from serve.api.errors import ApiError, add_error_handlers
 from serve.api.limits import Limits
 from serve.api.loading import AgentSlot
@@ -93,6 +94,7 @@ def create_app(
     app.include_router(models.native)
     if settings.page:
         app.include_router(page.router)
+    describe(app)
     add_error_handlers(app)
     app.add_middleware(BodyGuard, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
     app.add_middleware(KeyGuard, settings=settings, store=service.store)

@@ -13,16 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dialog.agent import Event
 from dialog.turn import Turn
-from serve.api.errors import ERRORS, as_api_error
+from serve.api.errors import as_api_error
 from serve.api.idempotency import begin
 from serve.api.keys import CallerDep
 from serve.api.live import EventStream, Live, comment, data, while_connected
 from serve.api.release import citation_ranges, deltas
 from serve.api.runner import Ask, Keep
-from serve.api.schemas import Finite, InMessage, Reply, Seed, Text, Usage, as_message, unsupported, usage_of
+from serve.api.schemas import ChatUsage, Finite, InMessage, Reply, Seed, Text, as_message, unsupported, usage_of
 from serve.api.service import Service, ServiceDep
 
-router = APIRouter(tags=["OpenAI"], responses=ERRORS)
+router = APIRouter(tags=["OpenAI"])
 
 IdempotencyKey = Annotated[
     str | None, Header(pattern=r"^[\x21-\x7e]{1,200}$", description="Sent again, it gives the turn of the first time.")
@@ -127,7 +127,7 @@ class ChatCompletion(Reply):
     model: str
     system_fingerprint: str
     choices: list[Choice]
-    usage: Usage
+    usage: ChatUsage
 
 
 @router.post("/v1/chat/completions", response_model=ChatCompletion)

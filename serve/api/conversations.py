@@ -11,14 +11,14 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve.api.errors import ERRORS, not_found
+from serve.api.errors import not_found
 from serve.api.keys import CallerDep
 from serve.api.schemas import Finite, Reply, Text
 from serve.api.service import ServiceDep
 from serve.api.storage import Conversation, Store, StoredTurn
 from serve.api.turns import TurnReply, shown
 
-router = APIRouter(tags=["Native"], responses=ERRORS)
+router = APIRouter(tags=["Native"])
 
 EXPORT_PAGE = 50
 """Turns that an export reads at a time."""

@@ -146,23 +146,3 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(Exception, on_api_error)
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": ErrorResponse, "description": description}
-    for code, description in {
-        400: "The request cannot be used as given.",
-        401: "No valid API key.",
-        404: "There is no such thing, or it is not yours.",
-        408: "The body did not arrive in time.",
-        409: "It conflicts with what is there.",
-        413: "The body is too large.",
-        415: "The body is not application/json.",
-        422: "The Idempotency-Key came with another request before.",
-        429: "Over a limit, or too many turns are waiting. See Retry-After.",
-        500: "An error of ours.",
-        503: "The engine or the database is not available. See Retry-After.",
-        504: "The turn took longer than its deadline.",
-    }.items()
-}
-"""What any endpoint may answer, for the OpenAPI document."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dialog.finetune.records import Attribute, Discrimination, Generation, Groundedness, Preference, Shape
 from dialog.messages import Message
-from serve.api.errors import ERRORS, ApiError
+from serve.api.errors import ApiError
 from serve.api.keys import CallerDep
 from serve.api.schemas import Text
 from serve.api.service import ServiceDep
@@ -21,7 +21,7 @@ from serve.api.storage import Feedback, StoredTurn
 from serve.api.storage.records import Reason
 from serve.api.turns import FeedbackReply
 
-router = APIRouter(tags=["Native"], responses=ERRORS)
+router = APIRouter(tags=["Native"])
 
 TEACHES: dict[str, Attribute] = {"unsafe": "safe", "nonsense": "sensible", "vague": "specific", "dull": "interesting"}
 """Which attribute a thumb down for this reason rates 0."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter
 
-from serve.api.errors import ERRORS
 from serve.api.keys import CallerDep
 from serve.api.schemas import Reply
 from serve.api.service import MODEL, Service, ServiceDep
 
-router = APIRouter(tags=["OpenAI"], responses=ERRORS)
-native = APIRouter(tags=["Native"], responses=ERRORS)
+router = APIRouter(tags=["OpenAI"])
+native = APIRouter(tags=["Native"])
 
 
 class Model(Reply):
@@ -64,7 +63,7 @@ class RoleList(Reply):
 
 
 @native.get("/v1/roles")
-async def list_roles(caller: CallerDep, service: ServiceDep) -> Any:
+async def list_roles(caller: CallerDep, service: ServiceDep) -> RoleList:
     """The roles that a turn may take, by name."""
     roles = [
         RoleInfo(

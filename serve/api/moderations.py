@@ -18,13 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from dialog.agent import Agent
 from dialog.judge import read_probabilities
 from dialog.messages import Message, clean_text
-from serve.api.errors import ERRORS, ApiError
+from serve.api.errors import ApiError
 from serve.api.keys import CallerDep
 from serve.api.live import while_connected
 from serve.api.schemas import Reply, Text, unsupported
 from serve.api.service import MODEL, ServiceDep
 
-router = APIRouter(tags=["OpenAI"], responses=ERRORS)
+router = APIRouter(tags=["OpenAI"])
 
 MAX_INPUTS = 32
 NO_CONTEXT = "…"

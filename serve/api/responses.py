@@ -14,17 +14,18 @@ from dialog.agent import Event
 from dialog.messages import Message
 from dialog.turn import Turn
 from serve.api.chat import CallerTool, IdempotencyKey, ResponseFormat, choose_tools
-from serve.api.errors import ERRORS, ApiError, as_api_error
+from serve.api.errors import ApiError, as_api_error
 from serve.api.idempotency import begin
 from serve.api.keys import Caller, CallerDep
 from serve.api.live import EventStream, Live, comment, data, while_connected
 from serve.api.release import citation_ranges, deltas
+from serve.api.response_object import DeletedResponse, ResponseObject
 from serve.api.runner import Ask, Keep
 from serve.api.schemas import Finite, InMessage, Text, as_message, unsupported
 from serve.api.service import MODEL, Service, ServiceDep
 from serve.api.storage import StoredTurn
 
-router = APIRouter(tags=["OpenAI"], responses=ERRORS)
+router = APIRouter(tags=["OpenAI"])
 
 Metadata = Annotated[
     dict[Annotated[Text, Field(max_length=64)], Annotated[Text, Field(max_length=512)]], Field(max_length=16)
@@ -77,7 +78,7 @@ class ResponseRequest(BaseModel):
     user: Text | None = Field(default=None, max_length=512)
 
 
-@router.post("/v1/responses", response_model=None, responses={200: {"description": "OpenAI's Response object."}})
+@router.post("/v1/responses", response_model=None, responses={200: {"model": ResponseObject}})
 async def create_response(
     body: ResponseRequest,
     request: Request,
@@ -115,7 +116,7 @@ async def create_response(
     return EventStream(writer.stream(live), headers=limits)
 
 
-@router.get("/v1/responses/{response_id}", response_model=None)
+@router.get("/v1/responses/{response_id}", response_model=None, responses={200: {"model": ResponseObject}})
 async def read_response(response_id: str, caller: CallerDep, service: ServiceDep) -> dict[str, Any]:
     """A stored response. Of a turn that came through another endpoint, what it did not ask for is as left out."""
     stored = await _stored(service, response_id, caller)
@@ -123,7 +124,7 @@ async def read_response(response_id: str, caller: CallerDep, service: ServiceDep
     return Writer(asked, stored.turn.id).whole(stored.turn)
 
 
-@router.delete("/v1/responses/{response_id}", response_model=None)
+@router.delete("/v1/responses/{response_id}", response_model=None, responses={200: {"model": DeletedResponse}})
 async def delete_response(response_id: str, caller: CallerDep, service: ServiceDep) -> dict[str, Any]:
     """Delete a response and its feedback."""
     stored = await _stored(service, response_id, caller)

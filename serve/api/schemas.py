@@ -91,7 +91,7 @@ def as_message(message: InMessage, where: str) -> Message:
     return Message(role=role, content=content or message.refusal or "")  # type: ignore[arg-type]
 
 
-class Usage(Reply):
+class ChatUsage(Reply):
     """Tokens in OpenAI's terms; `sampled_tokens` are those of all candidates."""
 
     prompt_tokens: int
@@ -100,11 +100,11 @@ class Usage(Reply):
     sampled_tokens: int = Field(description="An extension: tokens of all candidates.")
 
 
-def usage_of(turns: list[Turn]) -> Usage:
+def usage_of(turns: list[Turn]) -> ChatUsage:
     """The sum over `turns`; the prompt counts once, as in OpenAI's `n`."""
     prompt = max(turn.usage.prompt_tokens for turn in turns)
     completion = sum(turn.usage.completion_tokens for turn in turns)
-    return Usage(
+    return ChatUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=prompt + completion,

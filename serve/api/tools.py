@@ -8,14 +8,14 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve.api.errors import ERRORS, not_found
+from serve.api.errors import not_found
 from serve.api.keys import CallerDep
 from serve.api.live import while_connected
 from serve.api.schemas import Reply, Text
 from serve.api.service import ServiceDep
 from toolset.tool import ToolCall
 
-router = APIRouter(tags=["Native"], responses=ERRORS)
+router = APIRouter(tags=["Native"])
 
 
 class ToolInfo(Reply):

@@ -12,7 +12,7 @@ from dialog.agent import Event
 from dialog.messages import Message
 from dialog.turn import Turn
 from serve.api.chat import IdempotencyKey
-from serve.api.errors import ERRORS, ApiError, as_api_error
+from serve.api.errors import ApiError, as_api_error
 from serve.api.idempotency import begin
 from serve.api.keys import Caller, CallerDep
 from serve.api.live import EventStream, Live, comment, data, while_connected
@@ -22,7 +22,7 @@ from serve.api.schemas import Finite, GivenMessage, Reply, Seed, Text
 from serve.api.service import Service, ServiceDep
 from serve.api.storage import StoredTurn
 
-router = APIRouter(tags=["Native"], responses=ERRORS)
+router = APIRouter(tags=["Native"])
 
 
 class TurnRequest(BaseModel):

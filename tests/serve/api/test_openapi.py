@@ -67,6 +67,35 @@ def test_every_operation_is_described():
                 assert operation["security"], (method, path)
 
 
+def test_every_error_is_declared_with_the_one_shape():
+    shape = {"$ref": "#/components/schemas/ErrorResponse"}
+    assert not {"HTTPValidationError", "ValidationError"} & DOCUMENT["components"]["schemas"].keys()
+    for path, operations in DOCUMENT["paths"].items():
+        for method, operation in operations.items():
+            answers = operation["responses"]
+            errors = {code for code in answers if code >= "400"}
+            assert {"405", "421", "500"} <= errors, (method, path)
+            assert ("401" in errors) == ("security" in operation), (method, path)
+            assert ({"408", "413", "415"} <= errors) == ("requestBody" in operation), (method, path)
+            for code in errors - ({"503"} if path == "/readyz" else set()):
+                assert answers[code]["content"]["application/json"]["schema"] == shape, (method, path, code)
+                assert ("headers" in answers[code]) == (code in ("429", "503")), (method, path, code)
+    turns = DOCUMENT["paths"]["/v1/turns"]["post"]["responses"]
+    assert {"404", "409", "422", "429", "503", "504"} <= turns.keys()
+    assert "429" not in DOCUMENT["paths"]["/v1/models"]["get"]["responses"]
+    assert "403" in DOCUMENT["paths"]["/metrics"]["get"]["responses"]
+
+
+def test_every_answer_has_a_schema():
+    for path, operations in DOCUMENT["paths"].items():
+        for method, operation in operations.items():
+            for code, answer in operation["responses"].items():
+                if "application/json" in answer.get("content", {}):
+                    assert answer["content"]["application/json"]["schema"], (method, path, code)
+    streaming = DOCUMENT["paths"]["/v1/responses"]["post"]["responses"]["200"]["content"]
+    assert set(streaming) == {"application/json", "text/event-stream"}
+
+
 def test_the_reference_is_what_the_app_says():
     from tests.serve.api.reference import render
 
