@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from toolset import Result, Source, Tool, Toolset
 
@@ -270,6 +270,21 @@ async def test_another_key_leaves_nothing_of_whoever_was_there_before(open_page:
     await expect(page.locator("#conversations li")).to_have_text(["say hello from another✕"])
     assert "secret" not in await page.locator("body").inner_text()
     await eventually(lambda: served.agent.decoder.cancelled == 1)  # type: ignore[attr-defined]
+
+
+async def test_a_long_conversation_is_shown_whole(open_page: Open, served: Running):
+    async with served.client() as client:
+        made = (await client.post("/v1/conversations", json={})).json()["id"]
+        for i in range(5):
+            await client.post("/v1/turns", json={"message": f"say {i}", "conversation": made})
+    page = await open_page()
+
+    async def ask_for_two(route: Route) -> None:  # as if the conversation had hundreds of turns
+        await route.continue_(url=route.request.url.replace("limit=200", "limit=2"))
+
+    await page.route("**/v1/conversations/*limit=200*", ask_for_two)
+    await page.locator("#conversations .open").click()
+    await expect(page.locator(".reply .text")).to_have_text(["0", "1", "2", "3", "4"])
 
 
 async def test_all_conversations_can_be_listed(open_page: Open, served: Running):
