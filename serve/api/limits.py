@@ -118,7 +118,7 @@ class Meter:
             self._charged = True
             await self._charge(len(prompt_ids))
         samples = await self._decoder.generate(prompt_ids, sampling)
-        self.sampled = max(self.sampled, *(len(sample.token_ids) for sample in samples))
+        self.sampled = max([self.sampled, *(len(sample.token_ids) for sample in samples)])
         return samples
 
     async def score(self, prompts_ids: Sequence[Sequence[int]], label_ids: Sequence[int]) -> NDArray[np.float32]:

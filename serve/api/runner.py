@@ -187,15 +187,17 @@ class Runner:
             await self.store.add_turns(
                 new, caller.owner, deletions=begun.deletions, charge=self.limits.charge(caller, tokens)
             )
-        except Exception as error:
+        except (Clash, ApiError) as error:
             await self.limits.settle(caller, tokens)
-            if not isinstance(error, Clash):
-                raise
-            # The same request came twice at once, and the other was first.
+            clash = ApiError(409, "The turn conflicts with another one. Send it again.", code="conflict")
+            refused = clash if isinstance(error, Clash) else error
+            if refused.status != 409 or None in keys:
+                raise refused from None
+            # The same request may have come twice at once, and the other been first.
             _, found = await self.store.begin(caller.owner, [key for key in keys if key is not None])
             before = [stored.turn for stored in in_order(keys, found, begun.request_hash) if stored is not None]
             if len(before) < len(turns):
-                raise ApiError(409, "The turn conflicts with another one. Send it again.", code="conflict") from None
+                raise refused from None
             return before
         return turns
 

@@ -77,6 +77,17 @@ async def test_two_requests_at_once_under_one_key_make_one_turn_and_one_refusal(
     assert sorted(answer.status_code for answer in answers) == [200, 422]
 
 
+async def test_two_requests_at_once_under_one_key_make_one_turn_of_a_conversation(stored: Running):
+    path, asking = TURN
+    async with stored.client() as client:
+        name = (await client.post("/v1/conversations", json={})).json()["id"]
+        body = {**asking("slow 0.3"), "conversation": name}
+        answers = await asyncio.gather(*(send(client, path, body) for _ in range(3)))
+        turns = (await client.get(f"/v1/conversations/{name}")).json()["turns"]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert {answer.json()["id"] for answer in answers} == {turn["id"] for turn in turns}
+
+
 async def test_choices_are_replayed_and_those_that_were_deleted_made_again(stored: Running):
     path, asking = CHAT
     body = {**asking("hello"), "n": 3}
