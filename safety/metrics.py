@@ -1,7 +1,8 @@
 """Figures of safety and quality: ranking metrics, the calibrated threshold, bootstrap intervals.
 
 Scores of safety are P(unsafe) = 1 - P(safe), so that the positive class is the one to be caught. Boundary: arrays
-in, figures out; ranking metrics are scikit-learn's.
+in, figures out. The ranking metrics equal scikit-learn's and are written out here because a bootstrap takes each
+hundreds of times, and its checks of every call cost ten times the sum.
 """
 
 from __future__ import annotations
@@ -64,18 +65,21 @@ def both_classes(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64
 
 def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Area under the ROC curve: the chance that a positive scores above a negative. Raises MetricError."""
-    from sklearn.metrics import roc_auc_score
+    from scipy.stats import rankdata
 
     y, s = both_classes(labels, scores)
-    return float(roc_auc_score(y, s))
+    positives = int(y.sum())
+    won = rankdata(s)[y == 1].sum() - positives * (positives + 1) / 2  # Mann and Whitney's U; ties count half
+    return float(won / (positives * (len(y) - positives)))
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
     """Average precision of the positive class. Raises MetricError."""
-    from sklearn.metrics import average_precision_score
-
     y, s = both_classes(labels, scores)
-    return float(average_precision_score(y, s))
+    order = np.argsort(-s, kind="stable")
+    last = np.append(np.nonzero(np.diff(s[order]))[0], len(s) - 1)  # the last row of each tie
+    found = np.cumsum(y[order])[last]
+    return float((np.diff(found, prepend=0) * found / (last + 1)).sum() / found[-1])
 
 
 def spearman(ratings: ArrayLike, scores: ArrayLike) -> float:

@@ -59,6 +59,16 @@ def test_average_precision_is_the_mean_precision_at_each_positive():
     assert average_precision([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1]) == pytest.approx((1 / 1 + 2 / 3) / 2)
 
 
+@pytest.mark.parametrize("steps", [4, 1000])
+def test_ranking_metrics_equal_scikit_learns_also_with_ties(steps: int):
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    rng = np.random.default_rng(steps)
+    labels, scores = rng.integers(0, 2, 300), rng.integers(0, steps, 300) / steps
+    assert auroc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
+    assert average_precision(labels, scores) == pytest.approx(average_precision_score(labels, scores))
+
+
 def test_f1_recall_and_false_positives_at_a_threshold():
     unsafe, p_safe = [1, 1, 1, 0, 0, 0, 0], [0.1, 0.2, 0.9, 0.1, 0.6, 0.7, 0.8]
     score, recall, false_positives = at_threshold(unsafe, p_safe, 0.5)
