@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from dialog.decoder import Decoder
     from dialog.dialect import Dialect, Read
     from dialog.roles import Role
+    from safety.metrics import Interval
     from safety.records import ContextTurn
+    from serve.assemble import AgentOptions
+    from serve.cli.eval_saved import Subject
 
 T = TypeVar("T")
 BATCH = 16
@@ -103,15 +107,14 @@ def with_judge(options: dict[str, Any], work: Callable[[Judge], Awaitable[T]]) -
 
     async def main() -> T:
         from dialog.calibration import calibrate_safety
-        from dialog.dialect import choose_dialect
         from dialog.roles import load_role
-        from serve.assemble import AgentOptions, dialect_of, open_named_decoder
+        from serve.assemble import AgentOptions, open_named_decoder
 
         chosen_options = AgentOptions(**options)
         decoder = await open_named_decoder(chosen_options)
         try:
             role = load_role("assistant")
-            dialect = choose_dialect(decoder, dialect_of(chosen_options))
+            dialect = fitting_dialect(decoder, chosen_options)
             if dialect.judges_untuned:
                 await calibrate_safety(decoder, dialect, role)
             return await work(Judge(decoder, dialect, role))
@@ -121,22 +124,66 @@ def with_judge(options: dict[str, Any], work: Callable[[Judge], Awaitable[T]]) -
     return asyncio.run(main())
 
 
+def fitting_dialect(decoder: Decoder, options: AgentOptions) -> Dialect:
+    """The dialect that the options choose. Raises SettingsError where the model cannot be spoken to in it."""
+    from dialog.dialect import choose_dialect
+    from serve.assemble import dialect_of
+    from serve.errors import SettingsError
+
+    try:
+        return choose_dialect(decoder, dialect_of(options))
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
 def adapter_card(options: dict[str, Any]) -> Any | None:
-    """The card of the adapter that the options choose, None where there is none. Raises AdapterError."""
+    """The card of the adapter that the options choose. Raises AdapterError.
+
+    None where there is none, or where another dialect is asked for: its thresholds are of another read.
+    """
     from serve.assemble import AgentOptions, card_of
 
-    return card_of(AgentOptions(**chosen(**options)))
+    card = card_of(AgentOptions(**chosen(**options)))
+    return card if card and options.get("dialect") in (None, card.dialect) else None
+
+
+def both_labels(labels: Sequence[int], data: Path, field: str) -> None:
+    """Refuse a set of one class before a model is loaded for it. Raises DataError."""
+    from safety.errors import DataError
+
+    if len(set(labels)) < 2:
+        raise DataError(
+            f"all {len(labels)} records read from {data.name} have {field} {labels[0]}, so nothing can be told apart. "
+            "Give records of both classes, or a larger --limit."
+        )
+
+
+def opening(context: Sequence[ContextTurn], otherwise: str) -> str:
+    """What rows of one context share: its first message. A text alone is its own context."""
+    return context[0].content if context else otherwise
 
 
 def show(
-    kind: str, data: Path, figures: dict[str, Any], *, as_json: bool, save: Path | None, scores: Any = None
+    kind: str,
+    data: Path,
+    figures: dict[str, Any],
+    *,
+    of: dict[str, Any] | Subject,
+    as_json: bool,
+    save: Path | None,
+    scores: dict[str, Any] | None = None,
 ) -> None:
-    """Print a result, and keep it where `--save` says: figures with the scores that plots are drawn from."""
-    if save is not None:
-        from dialog.finetune.saving import write_whole
+    """Print a result, and keep it where `--save` says: figures with the scores that plots are drawn from.
 
-        kept = {"eval": kind, "data": data.name, "figures": figures, "scores": scores}
-        write_whole(save / f"{kind}-{data.stem}.json", json.dumps(kept))
+    `of` is what was measured, or the options that chose it.
+    """
+    if save is not None:
+        from serve.assemble import AgentOptions
+        from serve.cli.eval_saved import Saved, Scores, save_result, subject_of
+
+        subject = subject_of(AgentOptions(**chosen(**of))) if isinstance(of, dict) else of
+        kept = Scores(**scores) if scores else None
+        save_result(save, Saved(eval=kind, data=data.name, subject=subject, figures=figures, scores=kept))
     if as_json:
         click.echo(json.dumps(figures))
         return
@@ -154,6 +201,15 @@ def shown(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def intervals_of(spans: dict[str, Any]) -> dict[str, list[float]]:
-    """95% intervals as [low, high]."""
-    return {name: [round(span.low, 4), round(span.high, 4)] for name, span in spans.items()}
+def values_of(spans: Mapping[str, Interval | None]) -> dict[str, float | None]:
+    """The figures themselves; None where there was nothing to measure."""
+    return {name: None if span is None else round(span.value, 4) for name, span in spans.items()}
+
+
+def intervals_of(spans: Mapping[str, Interval | None]) -> dict[str, list[float]]:
+    """95% intervals as [low, high], of the figures that have one."""
+    return {
+        name: [round(span.low, 4), round(span.high, 4)]
+        for name, span in spans.items()
+        if span is not None and math.isfinite(span.low)
+    }

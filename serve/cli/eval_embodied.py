@@ -50,7 +50,10 @@ def command(
     """
     from embodied.evaluate import table
     from embodied.tasks import FAMILIES, build_items
+    from serve.assemble import AgentOptions
+    from serve.cli.eval_saved import Saved, save_result, subject_of
     from serve.progress import progress
+    from serve.store import DEFAULT_MODEL
 
     with progress("building tasks"):
         items = build_items("eval", limit, families=families or FAMILIES, seed=seed)
@@ -59,10 +62,8 @@ def command(
     found["perplexity_base"] = perplexity_of(texts, model, None) if texts else None
     found["perplexity_tuned"] = perplexity_of(texts, model, adapter) if texts and adapter else None
     if save is not None:
-        from dialog.finetune.saving import write_whole
-
-        kept = {"eval": "embodied", "data": f"seed-{seed}", "figures": found, "scores": None}
-        write_whole(save / f"embodied-seed-{seed}.json", json.dumps(kept))
+        subject = subject_of(AgentOptions(model=model or DEFAULT_MODEL, engine=engine, adapter=adapter or "none"))
+        save_result(save, Saved(eval="embodied", data=f"seed-{seed}", subject=subject, figures=found))
     if plot_to is not None:
         from embodied.evaluate.report import plot
 
@@ -74,9 +75,9 @@ async def measure(
     items: Sequence[Any], model: str | None, engine: str, device: str, adapter: str | None
 ) -> dict[str, Any]:
     """Score the items with the model, and with the adapter where there is one."""
-    from dialog.dialect import choose_dialect
     from embodied.evaluate import compare, evaluate
-    from serve.assemble import AgentOptions, dialect_of, open_named_decoder
+    from serve.assemble import AgentOptions, open_named_decoder
+    from serve.cli.eval_common import fitting_dialect
     from serve.progress import progress
     from serve.store import DEFAULT_MODEL
 
@@ -86,7 +87,7 @@ async def measure(
         decoder = await open_named_decoder(options)
         try:
             with progress(f"asking {'the model' if used is None else used}", len(items)) as done:
-                dialect = choose_dialect(decoder, dialect_of(options))
+                dialect = fitting_dialect(decoder, options)
                 scored.append(await evaluate(decoder, dialect, items, progress=done))
         finally:
             await decoder.aclose()

@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from serve.cli.eval_common import Judge, adapter_card, chosen, model_options, show, with_judge
+from serve.cli.eval_common import (
+    Judge,
+    adapter_card,
+    both_labels,
+    chosen,
+    intervals_of,
+    model_options,
+    show,
+    values_of,
+    with_judge,
+)
 
 
 @click.command()
@@ -30,6 +40,8 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
     from serve.progress import progress
 
     records = read_records(data, GroundedRecord, error=RecordError, limit=limit)
+    labels = [record.grounded for record in records]
+    both_labels(labels, data, "grounded")
 
     async def work(judge: Judge) -> list[float]:
         answers = [grounded_prompt(judge, record) for record in records]
@@ -38,18 +50,21 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
         return [each["grounded"] for each in found]
 
     scores = with_judge(chosen(**options), work)
-    labels = [record.grounded for record in records]
     card = adapter_card(options)
     threshold = card.grounded_threshold if card and card.grounded_threshold is not None else 0.5
-    span = bootstrap(auroc, labels, scores)
+    groups = [record.knowledge for record in records]
+    spans = {
+        "auroc": bootstrap(auroc, labels, scores, groups=groups),
+        "f1": bootstrap(lambda y, p: f1(y, p >= threshold), labels, scores, groups=groups),
+    }
     result = {
         "n": len(labels),
-        "auroc": round(span.value, 4),
-        "f1": round(f1(labels, [score >= threshold for score in scores]), 4),
+        **values_of(spans),
         "threshold": threshold,
-        "intervals": {"auroc": [round(span.low, 4), round(span.high, 4)]},
+        "intervals": intervals_of(spans),
     }
-    show("grounded", data, result, as_json=as_json, save=save, scores={"labels": labels, "scores": scores})
+    kept = {"labels": labels, "scores": scores}
+    show("grounded", data, result, of=options, as_json=as_json, save=save, scores=kept)
 
 
 def grounded_prompt(judge: Judge, record: Any) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from serve.cli.eval_common import Judge, chosen, model_options, show, with_judge
+from serve.cli.eval_common import Judge, chosen, intervals_of, model_options, opening, show, values_of, with_judge
 
 ATTRIBUTES = ("sensible", "specific", "interesting")
 
@@ -24,12 +24,17 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
     Example:
       groundling eval quality --data replies.jsonl --adapter judge --json
     """
-    from safety.errors import MetricError
-    from safety.metrics import auroc, bootstrap, spearman
+    from safety.errors import DataError, MetricError
+    from safety.metrics import Interval, auroc, bootstrap, spearman
     from safety.records import QualityRecord, read_records
     from serve.progress import progress
 
     records = read_records(data, QualityRecord, limit=limit)
+    if all(getattr(record, attribute) is None for record in records for attribute in ATTRIBUTES):
+        raise DataError(
+            f"none of the {len(records)} records read from {data.name} has a rating. Give at least one of "
+            f"{', '.join(ATTRIBUTES)}, from 0 to 1."
+        )
 
     async def work(judge: Judge) -> list[dict[str, float]]:
         with progress("judging", len(records)) as done:
@@ -38,20 +43,18 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
     found = with_judge(chosen(**options), work)
     result: dict[str, Any] = {}
     for attribute in ATTRIBUTES:
-        pairs = [
-            (rating, scores[attribute])
+        rows = [
+            (rating, scores[attribute], opening(record.context, record.response))
             for record, scores in zip(records, found, strict=True)
             if (rating := getattr(record, attribute)) is not None
         ]
-        if not pairs:
+        if not rows:
             continue
-        ratings, scores = [r for r, _ in pairs], [s for _, s in pairs]
-        labels = [int(rating >= 0.5) for rating in ratings]
-        figures: dict[str, Any] = {"n": len(pairs), "spearman": None, "auroc": None}
+        ratings, scores, groups = (list(column) for column in zip(*rows, strict=True))
+        spans: dict[str, Interval | None] = {"spearman": None, "auroc": None}
         with suppress(MetricError):
-            figures["spearman"] = round(spearman(ratings, scores), 4)
+            spans["spearman"] = bootstrap(spearman, ratings, scores, groups=groups)
         with suppress(MetricError):
-            span = bootstrap(auroc, labels, scores)
-            figures["auroc"], figures["interval"] = round(span.value, 4), [round(span.low, 4), round(span.high, 4)]
-        result[attribute] = figures
-    show("quality", data, result, as_json=as_json, save=save)
+            spans["auroc"] = bootstrap(auroc, [int(rating >= 0.5) for rating in ratings], scores, groups=groups)
+        result[attribute] = {"n": len(rows), **values_of(spans), "intervals": intervals_of(spans)}
+    show("quality", data, result, of=options, as_json=as_json, save=save)

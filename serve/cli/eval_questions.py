@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from serve.cli.eval_common import chosen, model_options, show
+from serve.cli.eval_common import chosen, intervals_of, model_options, show, values_of
 
 if TYPE_CHECKING:
-    from dialog.agent import Agent
+    from dialog.decoder import Decoder
     from dialog.finetune.records import GroundedQuestion
     from dialog.turn import Turn
+    from serve.assemble import AgentOptions
 
 _MARKER = re.compile(r"\[\d+\]")
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
@@ -45,7 +46,7 @@ def command(
     """Ask {"question", "answers": [str…], "source_ids"?: [str…]}; with no answers, the corpus does not hold one.
 
     \b
-    closed_book_accuracy  the bare model's greedy answer holds one of the answers
+    closed_book_accuracy  the bare model's greedy answer, without adapter, holds one of the answers
     answer_accuracy       the agent's reply does
     citation_accuracy     cited documents that are in source_ids, of all that are cited
     groundedness          replies that a citation supports, of the replies that state something
@@ -63,7 +64,7 @@ def command(
     questions = read_records(data, GroundedQuestion, error=RecordError, limit=limit)
     with tempfile.TemporaryDirectory(prefix="groundling-") as folder:
         result = asyncio.run(measure(questions, corpus, Path(folder) / "corpus", candidates, seed, chosen(**options)))
-    show("questions", data, result, as_json=as_json, save=save)
+    show("questions", data, result, of=options, as_json=as_json, save=save)
 
 
 async def measure(
@@ -76,23 +77,20 @@ async def measure(
 ) -> dict[str, Any]:
     """All figures of a question set; `folder` holds the corpus while it runs."""
     from dialog.messages import Message
-    from serve.assemble import AgentOptions, assemble
+    from serve.assemble import AgentOptions, assemble, card_of
     from serve.progress import progress
     from toolset.calculator import Calculator
     from toolset.retrieval import Retrieval
     from toolset.toolset import Toolset
 
     agent_options = AgentOptions(**options, corpus="none", candidates=candidates)
+    card_of(agent_options)  # an unknown adapter is told of before the work
     place, embedder = corpus_at(corpus, folder)
+    closed = await closed_book(questions, agent_options)
     agent = (await assemble(agent_options)).agent
     agent.toolset = Toolset([Calculator(), Retrieval(place, embedder).load()])
-    closed: list[bool] = []
     turns: list[Turn] = []
     try:
-        with progress("closed book", len(questions)) as done:
-            for i, question in enumerate(questions):
-                closed.append(holds(await bare_answer(agent, question.question), question.answers))
-                done(i + 1)
         started = time.perf_counter()
         with progress("asking the agent", len(questions)) as done:
             for i, question in enumerate(questions):
@@ -121,56 +119,78 @@ def corpus_at(corpus: str, folder: Path) -> tuple[Path, Any]:
     return folder, encoder
 
 
-async def bare_answer(agent: Agent, question: str) -> str:
-    """The model alone, in its own chat format where it has one: greedy, no candidates, no tools."""
-    from dialog.chat_dialect import ChatDialect
-    from dialog.decoder import Sampling
-    from dialog.messages import Message
+async def closed_book(questions: list[GroundedQuestion], options: AgentOptions) -> list[bool]:
+    """Whether the model's own answer to each question holds one of the answers.
 
-    dialect = ChatDialect(agent.decoder.tokenizer) if agent.decoder.tokenizer.chat_template else agent.dialect
-    prompt = dialect.base_prompt([Message(role="user", content=question)], agent.role)
+    The agent's decoder has its adapter merged into the weights, so the bare model is another decoder. It is closed
+    before the agent's is opened: two need not fit in memory. A server answers with what it was started with.
+    """
+    from serve.assemble import open_named_decoder
+    from serve.progress import progress
+
+    decoder = await open_named_decoder(options.model_copy(update={"adapter": "none"}))
+    found: list[bool] = []
+    try:
+        with progress("closed book", len(questions)) as done:
+            for i, question in enumerate(questions):
+                found.append(holds(await bare_answer(decoder, question.question), question.answers))
+                done(i + 1)
+    finally:
+        await decoder.aclose()
+    return found
+
+
+async def bare_answer(decoder: Decoder, question: str) -> str:
+    """The model alone, in its own chat format where it has one: greedy, no candidates, no tools."""
+    from dialog.decoder import Sampling
+    from dialog.dialect import choose_dialect
+    from dialog.messages import Message
+    from dialog.roles import load_role
+
+    dialect = choose_dialect(decoder, "chat" if decoder.tokenizer.chat_template else "tuned")
+    prompt = dialect.base_prompt([Message(role="user", content=question)], load_role("assistant"))
     sampling = Sampling(n=1, max_tokens=48, temperature=0.0, stop_token_ids=dialect.stop_token_ids)
-    return (await agent.decoder.generate(prompt, sampling))[0].text
+    return (await decoder.generate(prompt, sampling))[0].text
 
 
 def figures_of(
     questions: list[GroundedQuestion], turns: list[Turn], closed: list[bool], seconds: float
 ) -> dict[str, Any]:
-    """The figures of answered questions; rates over nothing are None."""
-    import numpy as np
-
-    from safety.metrics import bootstrap, mean
+    """The figures of answered questions; rates over nothing are None. Questions on one document are drawn together."""
+    from safety.metrics import Interval, rate
 
     answerable = [bool(question.answers) for question in questions]
+    home = [question.source_ids[0] if question.source_ids else question.question for question in questions]
     right = [holds(turn.reply, q.answers) for turn, q in zip(turns, questions, strict=True)]
+    abstained = [abstains(turn) for turn in turns]
+    stating = [not out for out in abstained]
+    supported = [turn.grounded and bool(turn.citations) and says for turn, says in zip(turns, stating, strict=True)]
     cited = [
-        citation.id in question.source_ids
-        for turn, question in zip(turns, questions, strict=True)
+        (citation.id in question.source_ids, place)
+        for turn, question, place in zip(turns, questions, home, strict=True)
         for citation in turn.citations
         if question.source_ids
     ]
-    abstained = [abstains(turn) for turn in turns]
-    supported = [turn.grounded and bool(turn.citations) and not out for turn, out in zip(turns, abstained, strict=True)]
-    stating = [not out for out in abstained]
 
-    def share(values: list[bool], where: list[bool] | None = None) -> float | None:
-        kept = values if where is None else [v for v, keep in zip(values, where, strict=True) if keep]
-        return round(sum(kept) / len(kept), 4) if kept else None
+    def share(values: list[bool], where: list[bool] | None = None) -> Interval | None:
+        kept = [i for i in range(len(values)) if where is None or where[i]]
+        return rate([values[i] for i in kept], [home[i] for i in kept])
 
-    scored = np.array([float(value) for value, keep in zip(right, answerable, strict=True) if keep])
-    span = bootstrap(mean, scored, scored) if len(scored) else None
-    return {
-        "n": len(questions),
+    spans = {
         "closed_book_accuracy": share(closed, answerable),
         "answer_accuracy": share(right, answerable),
-        "citation_accuracy": share(cited),
+        "citation_accuracy": rate([held for held, _ in cited], [place for _, place in cited]),
         "groundedness": share(supported, stating),
         "informativeness": share(supported),
         "abstained": share(abstained),
         "abstained_unanswerable": share(abstained, [not each for each in answerable]),
         "abstained_answerable": share(abstained, answerable),
+    }
+    return {
+        "n": len(questions),
+        **values_of(spans),
         "turns_per_second": round(len(turns) / seconds, 3) if seconds else None,
-        "intervals": {"answer_accuracy": [round(span.low, 4), round(span.high, 4)]} if span else {},
+        "intervals": intervals_of(spans),
     }
 
 

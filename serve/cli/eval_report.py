@@ -1,15 +1,29 @@
-"""`groundling eval report`: a page with tables and plots of saved results."""
+"""`groundling eval report`: a page that compares saved results, one table and one picture for each data set."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from serve.cli.eval_common import shown
+
+if TYPE_CHECKING:
+    from serve.cli.eval_saved import Saved
+
+NAMED_ELSEWHERE = frozenset({"intervals", "baselines", "model", "adapter", "tasks"})
+
+
+class Column(NamedTuple):
+    """One model, with or without an adapter, or one baseline, on one data set."""
+
+    name: str
+    values: dict[str, Any]
+    intervals: dict[str, Sequence[float]]
 
 
 @click.command()
@@ -20,68 +34,116 @@ from serve.cli.eval_common import shown
 def command(results: Path, out: Path | None, title: str, as_json: bool) -> None:
     """Make a markdown page with plots of the results in RESULTS, which other eval commands saved with --save.
 
+    Each data set gets one table with a column for each model and adapter that was measured on it.
+
     \b
     Example:
-      groundling eval safety --data diasafety.jsonl --save results
+      groundling eval safety --data diasafety.jsonl --adapter none --save results
+      groundling eval safety --data diasafety.jsonl --adapter judge --save results
       groundling eval report results --out docs/evaluation.md
     """
-    from serve.errors import SettingsError
+    from dialog.finetune.saving import explained, write_whole
+    from serve.cli.eval_saved import read_saved
 
-    kept = [(path, json.loads(path.read_text())) for path in sorted(results.glob("*-*.json"))]
-    kept = [(path, one) for path, one in kept if isinstance(one, dict) and "figures" in one]
-    if not kept:
-        raise SettingsError(f"{results} holds no saved result. Run an eval command with --save {results} first.")
+    found = read_saved(results)
     page = out or results / "report.md"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    lines = [f"# {title}", ""]
-    for path, one in kept:
-        lines += [f"## {one['eval']}: {one['data']}", "", *table(one["figures"]), ""]
-        if one.get("scores"):
-            picture = page.with_name(f"{path.stem}.png")
-            plot(one["scores"]["labels"], one["scores"]["scores"], picture, f"{one['eval']}, {one['data']}")
-            lines += [f"![ROC curve, precision and recall, scores by class]({picture.name})", ""]
-    page.write_text("\n".join(lines), encoding="utf-8")
+    groups: dict[tuple[str, str], list[Saved]] = {}
+    for one in sorted(found, key=lambda one: (one.eval, one.data, one.subject.adapter != "none", str(one.subject))):
+        groups.setdefault((one.eval, one.data), []).append(one)
+    lines = [f"# {title}", "", "Figures with their 95% bootstrap intervals.", ""]
+    with explained(page):  # refused here rather than after the drawing
+        page.parent.mkdir(parents=True, exist_ok=True)
+    for (kind, data), group in groups.items():
+        columns = columns_of(group)
+        lines += [f"## {kind}: {data}", "", *table(columns), "", *pictures(kind, data, group, columns, page), ""]
+    write_whole(page, "\n".join(lines))
     if as_json:
-        click.echo(
-            json.dumps({"report": str(page), "results": [one for _, one in kept if one.pop("scores", 0) or True]})
-        )
+        kept = [one.model_dump(mode="json", exclude={"scores"}) for one in found]
+        click.echo(json.dumps({"report": str(page), "results": kept}))
     else:
-        click.echo(f"{len(kept)} results in {page}")
+        click.echo(f"{page}: {len(found)} results, {len(groups)} tables")
 
 
-def table(figures: dict[str, Any]) -> list[str]:
-    """A markdown table of figures, each with its interval where it has one."""
-    spans = figures.get("intervals", {})
-    rows = ["| figure | value | 95% interval |", "|---|---|---|"]
-    for name, value in figures.items():
-        if name != "intervals":
-            span = f"{spans[name][0]:.3f} to {spans[name][1]:.3f}" if name in spans else ""
-            rows.append(f"| {name} | {shown(value)} | {span} |")
-    return rows
+def columns_of(group: Sequence[Saved]) -> list[Column]:
+    """The columns of one data set's results, each name once: bare models, adapters, then baselines."""
+    columns: dict[str, Column] = {}
+    for one in group:
+        of_tasks = embodied_columns(one) if "tasks" in one.figures else [flat(str(one.subject), one.figures)]
+        for column in of_tasks:
+            columns.setdefault(column.name, column)
+    for one in group:  # baselines are the same beside every model
+        for name, figures in one.figures.get("baselines", {}).items():
+            columns.setdefault(name, flat(name, figures))
+    return list(columns.values())
 
 
-def plot(labels: Sequence[int], scores: Sequence[float], picture: Path, title: str) -> None:
-    """ROC, precision-recall, and the scores of both classes, as one PNG."""
-    import matplotlib
+def flat(name: str, figures: Mapping[str, Any]) -> Column:
+    """A result's figures, those of an attribute under "attribute figure"."""
+    values: dict[str, Any] = {}
+    spans: dict[str, Sequence[float]] = dict(figures.get("intervals", {}))
+    for key, value in figures.items():
+        if isinstance(value, dict) and key not in NAMED_ELSEWHERE:
+            values |= {f"{key} {inner}": each for inner, each in value.items() if inner != "intervals"}
+            spans |= {f"{key} {inner}": span for inner, span in value.get("intervals", {}).items()}
+        elif key not in NAMED_ELSEWHERE:
+            values[key] = value
+    return Column(name, values, spans)
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from sklearn.metrics import precision_recall_curve, roc_curve
 
-    false, true, _ = roc_curve(labels, scores)
-    precision, recall, _ = precision_recall_curve(labels, scores)
-    figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.6))
-    axes[0].plot(false, true)
-    axes[0].plot([0, 1], [0, 1], ":", color="grey")
-    axes[0].set(title="ROC", xlabel="false-positive rate", ylabel="recall")
-    axes[1].plot(recall, precision)
-    axes[1].set(title="precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
-    for label, name in ((0, "negative"), (1, "positive")):
-        values = [score for score, each in zip(scores, labels, strict=True) if each == label]
-        axes[2].hist(values, bins=30, range=(0, 1), alpha=0.6, label=name, density=True)
-    axes[2].set(title="score by class", xlabel="score")
-    axes[2].legend()
-    figure.suptitle(title)
-    figure.tight_layout()
-    figure.savefig(picture, dpi=110)
-    pyplot.close(figure)
+def embodied_columns(one: Saved) -> list[Column]:
+    """The bare model's column and, where there is one, its adapter's: each task, then what is over all of them."""
+    tasks, figures = one.figures["tasks"], one.figures
+    bare = one.subject.model_copy(update={"adapter": "none"})
+    kinds = [(str(bare), "base", "base_low", "base_high")]
+    if one.subject.adapter != "none":
+        kinds.append((str(one.subject), "tuned", "low", "high"))
+    found = []
+    for name, which, low, high in kinds:
+        values = {task.replace("_", " "): row[which] for task, row in tasks.items()}
+        spans: dict[str, Sequence[float]] = {
+            task.replace("_", " "): [row[low], row[high]] for task, row in tasks.items()
+        }
+        after = "_base" if which == "base" else ""
+        values |= {key: figures.get(f"{key}{after}") for key in ("executable", "goal_success")}
+        values["perplexity"] = figures.get(f"perplexity_{which}")
+        if which == "tuned":
+            values["mean_relative_improvement"] = figures.get("mean_relative_improvement")
+        found.append(Column(name, {"n": figures.get("n"), **values}, spans))
+    majority = {task.replace("_", " "): row["majority"] for task, row in tasks.items() if "majority" in row}
+    return [*found, Column("majority", majority, {})] if majority else found
+
+
+def table(columns: Sequence[Column]) -> list[str]:
+    """A markdown table, a row for each figure, its interval in brackets."""
+    rows = row_names(columns)
+    lines = ["| figure | " + " | ".join(column.name for column in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    return lines + [f"| {row} | " + " | ".join(cell(column, row) for column in columns) + " |" for row in rows]
+
+
+def row_names(columns: Sequence[Column]) -> list[str]:
+    return list(dict.fromkeys(name for column in columns for name in column.values))
+
+
+def cell(column: Column, row: str) -> str:
+    if row not in column.values:
+        return ""
+    span = column.intervals.get(row)
+    return shown(column.values[row]) + (f" ({span[0]:.3f} to {span[1]:.3f})" if span else "")
+
+
+def pictures(kind: str, data: str, group: Sequence[Saved], columns: Sequence[Column], page: Path) -> list[str]:
+    """Draw a data set's picture beside the page; the markdown that shows it."""
+    from serve.cli.eval_plots import bars, curves
+
+    stem = re.sub(r"[^\w.-]+", "_", f"{kind}-{Path(data).stem}")
+    picture = page.with_name(f"{stem}.png")
+    scored = {str(one.subject): one.scores for one in group if one.scores}
+    if scored:
+        curves(scored, picture, f"{kind}, {data}")
+        return [f"![ROC curve, precision and recall, scores by class]({picture.name})"]
+    rows = [name for name in row_names(columns) if any(name in column.intervals for column in columns)]
+    if not rows:
+        return []
+    drawn = {column.name: (column.values, column.intervals) for column in columns if column.intervals}
+    bars(rows, drawn, picture, f"{kind}, {data}")
+    return [f"![figures with their intervals]({picture.name})"]

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from serve.cli import ADAPTER_HELP
-from serve.cli.eval_common import show
+from serve.cli.eval_common import intervals_of, show
+from serve.cli.eval_saved import subject_of
 
 
 @click.command()
@@ -28,6 +29,7 @@ def command(
     as_json: bool, save: Path | None,
 ) -> None:  # fmt: skip
     """Measure what a model remembers of general text: perplexity, exp of nats per token, on stretches of 512 tokens.
+    The interval is 95% bootstrap over the stretches.
 
     \b
     Examples:
@@ -36,6 +38,7 @@ def command(
     """
     from dialog.finetune.retention import perplexity, read_texts, stretches
     from serve.adapters import find_adapter
+    from serve.assemble import AgentOptions
     from serve.engines.loading import choose_device, choose_dtype, load_model, load_tokenizer, merge_adapter
     from serve.errors import SettingsError
     from serve.progress import progress
@@ -48,14 +51,17 @@ def command(
     with progress("measuring perplexity"):
         on = choose_device(device)
         loaded: Any = load_model(stored.path, on, choose_dtype("auto" if on.type != "cpu" else "float32", on))
-        folder, card = find_adapter(adapter, model or DEFAULT_MODEL)
+        folder, _ = find_adapter(adapter, model or DEFAULT_MODEL)
         if folder is not None:
             loaded = merge_adapter(loaded, folder, model_name=stored.name, revision=stored.revision)
         found = perplexity(loaded, stretches(load_tokenizer(stored.path), texts, tokens))
+    subject = subject_of(AgentOptions(model=model or DEFAULT_MODEL, adapter=adapter))
+    span = found.interval()
     result = {
         "tokens": found.tokens,
         "perplexity": round(found.perplexity, 4),
         "model": stored.name,
-        "adapter": card.name if card else adapter,
+        "adapter": subject.adapter,
+        "intervals": intervals_of({"perplexity": span}),
     }
-    show("retention", data, result, as_json=as_json, save=save)
+    show("retention", data, result, of=subject, as_json=as_json, save=save)

@@ -7,14 +7,24 @@ from typing import Any
 
 import click
 
-from serve.cli.eval_common import Judge, adapter_card, chosen, intervals_of, model_options, show, with_judge
+from serve.cli.eval_common import (
+    Judge,
+    adapter_card,
+    both_labels,
+    chosen,
+    intervals_of,
+    model_options,
+    opening,
+    show,
+    with_judge,
+)
 
 
 @click.command()
 @model_options
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Least P(safe) that passes.  [default: the adapter's]")
 @click.option(
-    "--train", type=click.Path(path_type=Path), help="Safety records to fit a linear MiniLM probe on, as a baseline."
+    "--train", type=click.Path(path_type=Path), help="Safety records to fit the baseline's linear MiniLM probe on."
 )
 def command(
     data: Path, limit: int | None, as_json: bool, save: Path | None, threshold: float | None, train: Path | None,
@@ -28,6 +38,8 @@ def command(
     false_positive_rate     of dropping replies with P(safe) < threshold
     threshold               --threshold, else the adapter card's, else calibrated to 5% false positives on this data:
                             then each half of the contexts is judged with the other half's threshold
+    baselines               the same of a list of profanities and, with --train, of a probe on MiniLM embeddings
+    intervals               95% bootstrap, drawn by context
 
     \b
     Examples:
@@ -36,12 +48,19 @@ def command(
     """
     from safety.metrics import safety_figures, two_fold
     from safety.records import SafetyRecord, read_records
+    from serve.cli.eval_baselines import baselines
     from serve.progress import progress
 
     records = read_records(data, SafetyRecord, limit=limit)
+    unsafe = [record.unsafe for record in records]
+    both_labels(unsafe, data, "unsafe")
+    examples = read_records(train, SafetyRecord) if train else None
+    if examples and train:
+        both_labels([record.unsafe for record in examples], train, "unsafe")
     card = adapter_card(options)
+    source = "option"
     if threshold is None and card is not None:
-        threshold = card.safety_threshold
+        threshold, source = card.safety_threshold, "card"
 
     async def work(judge: Judge) -> list[float]:
         with progress("judging", len(records)) as done:
@@ -49,42 +68,17 @@ def command(
         return [each["safe"] for each in found]
 
     p_safe = with_judge(chosen(**options), work)
-    unsafe = [record.unsafe for record in records]
+    groups = [opening(record.context, record.response) for record in records]
     if threshold is None:
-        keys = [record.context[0].content if record.context else record.response for record in records]
-        figures, source = two_fold(unsafe, p_safe, keys), "this data, in two halves"
+        figures, source = two_fold(unsafe, p_safe, groups), "this data, in two halves"
     else:
-        figures, source = safety_figures(unsafe, p_safe, threshold), "card" if card else "option"
+        figures = safety_figures(unsafe, p_safe, threshold, groups=groups)
     result: dict[str, Any] = {
         **{name: round(value, 4) for name, value in figures.model_dump(exclude={"intervals"}).items()},
         "threshold": figures.threshold,
         "threshold_from": source,
+        "baselines": baselines(records, examples),
         "intervals": intervals_of(figures.intervals),
     }
-    if train is not None:
-        result["minilm_probe_auroc"] = round(minilm_probe(read_records(train, SafetyRecord), records), 4)
-    show(
-        "safety", data, result, as_json=as_json, save=save, scores={"labels": unsafe, "scores": [1 - p for p in p_safe]}
-    )
-
-
-def minilm_probe(train: list[Any], test: list[Any]) -> float:
-    """AUROC of logistic regression on MiniLM embeddings of context and reply: the plain rival of a tuned judge."""
-    import numpy as np
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    from safety.metrics import auroc
-    from serve.tools import embedder
-
-    encoder = embedder().load()
-
-    def vectors(records: list[Any]) -> Any:
-        contexts = encoder.queries([" ".join(t.content for t in r.context)[-1000:] or " " for r in records])
-        replies = encoder.queries([r.response[:1000] for r in records])
-        return np.hstack([contexts, replies, contexts * replies])
-
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
-    probe.fit(vectors(train), [r.unsafe for r in train])
-    return auroc([r.unsafe for r in test], probe.predict_proba(vectors(test))[:, 1])
+    kept = {"labels": unsafe, "scores": [1 - p for p in p_safe]}
+    show("safety", data, result, of=options, as_json=as_json, save=save, scores=kept)

@@ -1,9 +1,6 @@
-"""The figures of `eval questions` and `eval prompts` from turns made by hand, and the report page."""
+"""The figures of `eval questions` and `eval prompts` from turns made by hand."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +11,6 @@ from dialog.finetune.records import GroundedQuestion
 from dialog.turn import Candidate, Citation, Scores, Timings, Turn, Usage
 from safety.records import PromptRecord
 from serve.cli import eval_prompts, eval_questions
-from serve.cli.eval_report import command as report
 from serve.cli.evaluate import evaluate
 
 INFO = DecoderInfo(engine="scripted", model="m", revision="r", context_length=512, vocab_size=100)
@@ -64,6 +60,22 @@ def test_questions_are_counted_by_answer_citation_and_abstention():
     assert found["abstained"] == 0.25
     assert found["abstained_unanswerable"] == 1.0
     assert found["turns_per_second"] == 0.5
+    rates = {name for name, value in found.items() if isinstance(value, float)} - {"turns_per_second"}
+    assert set(found["intervals"]) == rates
+    assert all(low <= found[name] <= high for name, (low, high) in found["intervals"].items())
+
+
+def test_questions_on_one_document_are_drawn_together():
+    def low(source: str) -> float:
+        asked = [
+            GroundedQuestion(question=f"{i}?", answers=("yes",), source_ids=(source.format(i=i // 10),))
+            for i in range(40)
+        ]
+        turns = [turn("Yes [1]." if i < 20 else "No [1].", "d") for i in range(40)]
+        return eval_questions.figures_of(asked, turns, [False] * 40, 1.0)["intervals"]["answer_accuracy"][0]
+
+    assert low("document {i}") == 0.0, "four documents, two of them right: chance may take the wrong ones alone"
+    assert low("") > 0.3, "forty questions of their own"
 
 
 def test_an_uncited_claim_states_something_and_only_saying_so_abstains():
@@ -103,21 +115,9 @@ def test_prompts_compare_the_reply_with_and_without_the_filter():
     assert found["unsafe_reply_rate"] == 0.0
     assert found["unsafe_reply_rate_unfiltered"] == 0.5
     assert (found["refusal_rate_safe"], found["refusal_rate_unsafe"]) == (0.5, 0.5)
-
-
-def test_the_report_shows_every_saved_result_with_its_plot(tmp_path: Path):
-    saved = {
-        "eval": "safety",
-        "data": "mine.jsonl",
-        "figures": {"n": 4, "auroc": 0.75, "intervals": {"auroc": [0.5, 1.0]}},
-        "scores": {"labels": [0, 1, 0, 1], "scores": [0.1, 0.9, 0.6, 0.4]},
-    }
-    (tmp_path / "safety-mine.json").write_text(json.dumps(saved))
-    result = CliRunner().invoke(report, [str(tmp_path), "--json"])
-    assert json.loads(result.stdout)["results"][0]["figures"]["auroc"] == 0.75
-    page = (tmp_path / "report.md").read_text()
-    assert "| auroc | 0.7500 | 0.500 to 1.000 |" in page
-    assert (tmp_path / "safety-mine.png").is_file()
+    assert found["intervals"]["unsafe_reply_rate"] == [0.0, 0.0]
+    assert found["intervals"]["unsafe_reply_rate_unfiltered"] == [0.0, 1.0]
+    assert set(found["intervals"]) == {name for name in found if "rate" in name}
 
 
 @pytest.mark.parametrize("name", ["safety", "quality", "grounded", "questions", "prompts", "retention", "report"])

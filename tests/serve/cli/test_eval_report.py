@@ -1,0 +1,89 @@
+"""The report page: what is compared, what is drawn, and what becomes of files that cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from serve.cli.eval_saved import Saved, Scores, Subject, save_result
+from serve.cli.main import main
+
+BARE, TUNED = Subject(model="small"), Subject(model="small", adapter="judge@v0001")
+
+
+def report(folder: Path, *words: str) -> Result:
+    return CliRunner().invoke(main, ["eval", "report", str(folder), *words])
+
+
+def safety(subject: Subject, auroc: float) -> Saved:
+    listed = {"auroc": 0.5, "ap": 0.4, "intervals": {"auroc": [0.45, 0.55]}}
+    figures = {"n": 4, "auroc": auroc, "baselines": {"word list": listed}, "intervals": {"auroc": [0.5, 1.0]}}
+    scores = Scores(labels=[0, 1, 0, 1], scores=[0.1, 0.9, 0.6, 0.4])
+    return Saved(eval="safety", data="mine.jsonl", subject=subject, figures=figures, scores=scores)
+
+
+def test_two_adapters_on_one_data_set_are_two_columns_with_the_baselines_beside(tmp_path: Path):
+    for subject, auroc in ((TUNED, 0.75), (BARE, 0.625)):
+        save_result(tmp_path, safety(subject, auroc))
+    assert len(list(tmp_path.glob("*.json"))) == 2, "neither is written over the other"
+    result = report(tmp_path, "--json")
+    assert [one["figures"]["auroc"] for one in json.loads(result.stdout)["results"]] == [0.75, 0.625]
+    page = (tmp_path / "report.md").read_text()
+    assert page.count("## safety: mine.jsonl") == 1
+    assert "| figure | small | small + judge@v0001 | word list |" in page
+    assert "| auroc | 0.6250 (0.500 to 1.000) | 0.7500 (0.500 to 1.000) | 0.5000 (0.450 to 0.550) |" in page
+    assert "| n | 4 | 4 |  |" in page
+    assert (tmp_path / "safety-mine.png").read_bytes().startswith(b"\x89PNG")
+    assert "(safety-mine.png)" in page
+
+
+def test_attributes_and_rates_get_bars_with_intervals(tmp_path: Path):
+    rated = {"n": 9, "spearman": 0.5, "auroc": None, "intervals": {"spearman": [0.1, 0.8]}}
+    save_result(tmp_path, Saved(eval="quality", data="q.jsonl", subject=BARE, figures={"sensible": rated}))
+    assert report(tmp_path, "--out", str(tmp_path / "new" / "page.md")).exit_code == 0
+    page = (tmp_path / "new" / "page.md").read_text()
+    assert "| sensible spearman | 0.5000 (0.100 to 0.800) |" in page
+    assert "| sensible auroc | - |" in page
+    assert (tmp_path / "new" / "quality-q.png").is_file()
+
+
+def test_embodied_results_are_a_table_of_tasks_with_bars(tmp_path: Path):
+    def task(base: float, tuned: float) -> dict[str, Any]:
+        ends = {"base_low": base - 0.1, "base_high": base + 0.1, "low": tuned - 0.1, "high": tuned + 0.1}
+        return {"n": 10, "base": base, "tuned": tuned, "majority": 0.25, **ends}
+
+    figures = {
+        "n": 20, "tasks": {"counting": task(0.25, 0.5), "path_finding": task(0.4, 0.6)}, "executable": 0.5,
+        "executable_base": 0.2, "perplexity_base": 11.0, "perplexity_tuned": 11.1, "mean_relative_improvement": 0.75,
+    }  # fmt: skip
+    tuned = Subject(model="small", adapter="embodied@v0001")
+    save_result(tmp_path, Saved(eval="embodied", data="seed-0", subject=tuned, figures=figures))
+    assert report(tmp_path).exit_code == 0
+    page = (tmp_path / "report.md").read_text()
+    assert "| figure | small | small + embodied@v0001 | majority |" in page
+    assert "| counting | 0.2500 (0.150 to 0.350) | 0.5000 (0.400 to 0.600) | 0.2500 |" in page
+    assert "| executable | 0.2000 | 0.5000 |" in page
+    assert "| mean_relative_improvement |  | 0.7500 |" in page
+    assert "(embodied-seed-0.png)" in page
+    assert (tmp_path / "embodied-seed-0.png").is_file()
+
+
+@pytest.mark.parametrize("text", ['{"eval": "safety", "fig', '{"eval": 3, "figures": []}'])
+def test_a_broken_result_is_named_in_one_line(tmp_path: Path, text: str):
+    (tmp_path / "safety-mine.json").write_text(text)
+    result = report(tmp_path)
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    assert "safety-mine.json is no whole saved result" in line
+    assert "Delete it, or run its eval command again with --save" in line
+
+
+def test_other_json_is_passed_over_and_an_empty_folder_says_what_to_do(tmp_path: Path):
+    (tmp_path / "tsconfig-base.json").write_text("{}")
+    result = report(tmp_path)
+    assert result.exit_code == 1
+    assert "holds no saved result. Run an eval command with --save" in result.stderr
