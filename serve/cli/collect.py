@@ -84,15 +84,16 @@ def tasks(out: Path, count: int, seed: int, plans: Path | None, as_json: bool) -
       cp SOME_TEXT.txt data/general.txt        (text of the kind that must not be forgotten)
       groundling finetune embodied data=data
     """
+    from dialog.finetune.saving import explained, write_whole
     from embodied.tasks import plan_records, training_records
     from serve.progress import progress
 
+    collected = plan_records(plans, seed=seed) if plans else []  # a bad file is told of before the building
+    with explained(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
     with progress("building training examples"):
-        records = training_records(count, seed=seed) + (plan_records(plans, seed=seed) if plans else [])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".part")
-    partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
-    partial.replace(out)
+        records = training_records(count, seed=seed) + collected
+    write_whole(out, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
     families = Counter(record["source"].removeprefix("embodied:") for record in records)
     found = {"file": str(out), "n": len(records), "families": dict(sorted(families.items()))}
     told = ", ".join(f"{number} {family.replace('_', ' ')}" for family, number in families.items())
@@ -103,11 +104,12 @@ def run(
     kind: Literal["plans", "explore"], *, out: Path, count: int, workers: int | None, as_json: bool, **settings: Any
 ) -> None:
     """Collect with a progress bar and print the summary."""
+    from dialog.finetune.saving import explained
     from embodied.collect import CollectSettings
     from embodied.collect import collect as collect_into
     from serve.progress import progress
 
-    with progress(f"collecting {kind}", count) as done:
+    with progress(f"collecting {kind}", count) as done, explained(out):
         found = collect_into(CollectSettings(kind=kind, **settings), out, count, workers=workers, progress=done)
     if as_json:
         click.echo(json.dumps(found))

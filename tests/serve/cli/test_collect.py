@@ -1,0 +1,52 @@
+"""`groundling collect` where a file cannot be written or read: one line, and told early."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from serve.cli.main import main
+
+
+def collect(*words: str) -> Result:
+    return CliRunner().invoke(main, ["collect", *words])
+
+
+@pytest.mark.parametrize("kind", ["explore", "plans"])
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, kind: str):
+    (tmp_path / "file").write_text("")
+    result = collect(kind, "-n", "1", "--out", str(tmp_path / "file" / "x.jsonl"))
+    assert result.exit_code == 1
+    assert "name a folder that can be written" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_full_disk_is_one_line_and_what_was_collected_stays(tmp_path: Path, monkeypatch):
+    from embodied import collect as room
+
+    out, real, written = tmp_path / "x.jsonl", room.append, []
+
+    def append(path: Path, entry: dict) -> None:
+        if len(written) == 3:  # the header and two experiences
+            raise OSError(28, "No space left on device")
+        written.append(entry)
+        real(path, entry)
+
+    words = ("explore", "-n", "4", "--steps", "2", "--workers", "1", "--out", str(out))
+    with monkeypatch.context() as patched:
+        patched.setattr(room, "append", append)
+        result = collect(*words)
+    assert result.exit_code == 1
+    assert "the disk is full" in result.stderr
+    assert len(out.read_text().splitlines()) == 3
+    assert "4 experiences (2 new)" in collect(*words).stdout
+
+
+def test_a_bad_file_of_plans_is_told_of_before_the_building(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("embodied.tasks.training_records", None)  # nothing may be built
+    (tmp_path / "plans.jsonl").write_text("not an experience\n")
+    result = collect("tasks", "--plans", str(tmp_path / "plans.jsonl"), "--out", str(tmp_path / "x.jsonl"))
+    assert result.exit_code == 1
+    assert "plans.jsonl is no experience file" in result.stderr
