@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from dialog.finetune.saving import write_whole
 from dialog.finetune.sources import KINDS, context_key, load_task_data
 from tests.benchmarks.finetune import command as bench_finetune
 
+REPOSITORY = Path(__file__).parents[3]
 MINE = """
 name: mine
 retention: {texts: [general.txt]}
@@ -31,6 +33,19 @@ def test_every_recipe_loads_says_its_command_and_names_known_kinds():
         config, _ = load_config(name)
         assert path.read_text().startswith(f"# groundling finetune {name}")
         assert {source.kind for task in config.tasks.values() for source in task.sources} <= set(KINDS)
+
+
+def test_the_documented_files_of_the_recipe_judge_are_those_it_reads():
+    config, _ = load_config("judge")
+    reads = {source.path for task in config.tasks.values() for source in task.sources if source.path}
+    table = (REPOSITORY / "docs" / "finetune.md").read_text().split("| file | from |")[1]
+    marked: set[str] = set()
+    for row in table.splitlines():
+        names = re.findall(r"[\w/]+\.(?:jsonl|txt)", row.split("|")[1]) if row.startswith("| ") else []
+        if row.split("|")[1:2] and row.split("|")[1].endswith(" J "):
+            folder = names[0].rpartition("/")[0]
+            marked |= {name if "/" in name else f"{folder}/{name}" for name in names}
+    assert marked == reads | set(config.retention.texts)
 
 
 def test_the_fisher_benchmark_measures_samples_of_the_recipes_length():
