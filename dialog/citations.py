@@ -26,7 +26,9 @@ LEAST_SUPPORT = 0.7
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _WORD = re.compile(r"\d[\d,]*(?:\.\d+)?%?|[^\W\d_][\w'’]*(?:-[^\W\d_][\w'’]*)*", re.UNICODE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
-_ABBREVIATION = re.compile(r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|No|c|ca|approx|e\.g|i\.e|etc)\.$")
+_ABBREVIATION = re.compile(
+    r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|Gen|Col|Capt|Rev|St|Mt|Ft|Jr|Sr|vs|No|Op|Vol|Fig|c|ca|approx|e\.g|i\.e|etc)\.$"
+)
 _STOP = frozenset(
     "a an the and or but if of in on at to from by for with as is are was were be been being am do does did done has "
     "have had having it its it's he she they them his her their this that these those there here which who whom whose "
@@ -56,6 +58,11 @@ _EXPECTED = (
 """What kind of words answers a kind of question: a year, a number, a name."""
 EXPECTED_KIND = 1.5
 """Words shared with the question that such a kind is worth when a sentence is quoted."""
+
+
+LEAST_PREFIX = 6
+"""Letters of a stem from which a longer word that begins with it counts as the same."""
+_PRONOUN = re.compile(r"(?:he|she|it|they|his|her|its|their|this|these)\b", re.I)
 
 
 class Support(NamedTuple):
@@ -232,14 +239,24 @@ def quote(evidence: Sequence[Evidence], question: str) -> Cited | None:
             stems = _stems(sentence)
             # A summary's first sentence says what its subject is, and its title is understood in all of them; what
             # the title adds to the question ("Post-War economy") leads away from it.
-            score = len(asked & (stems | title)) - 0.25 * len(title - asked) - 0.35 * rank - 0.1 * min(position, 5)
+            score = _shared(asked, stems | title) - 0.25 * len(title - asked) - 0.35 * rank - 0.1 * min(position, 5)
             score += EXPECTED_KIND * bool(kind and kind.search(_without(sentence, question)))
             fit = (ranks_alike(sentence), score)
             if stems and (best is None or fit > best[0]):
-                best = (fit, sentence, item)
+                unnamed = _PRONOUN.match(sentence) and not title <= asked
+                subject = f"{item.title}: " if unnamed else ""
+                best = (fit, subject + sentence, item)
     if best is None or (wanted(question) is not None and not best[0][0]):
         return None  # the largest of something else is no answer
     return number([(best[1], best[2])])
+
+
+def _shared(asked: set[str], stems: set[str]) -> int:
+    """How many stems of a question stand in `stems`, longer forms included: "discover" in "discovery"."""
+    return sum(
+        stem in stems or (len(stem) >= LEAST_PREFIX and any(other.startswith(stem) for other in stems))
+        for stem in asked
+    )
 
 
 def _without(sentence: str, question: str) -> str:

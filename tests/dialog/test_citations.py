@@ -140,3 +140,28 @@ def test_another_rank_or_a_narrower_kind_is_no_support(
     sentence: str, snippet: str, title: str, question: str, supported: bool
 ) -> None:
     assert support(sentence, snippet, question, title).supported is supported
+
+
+@pytest.mark.parametrize(
+    ("question", "title", "text", "quoted"),
+    [
+        # A longer form of the question's word counts, and a pronoun is named.
+        (
+            "Who discovered penicillin?",
+            "Alexander Fleming",
+            'He was a physician. He shared a prize "for the discovery of penicillin".',
+            'Alexander Fleming: He shared a prize "for the discovery of penicillin". [1]',
+        ),
+        # An opus number ends no sentence.
+        (
+            "Who composed the Ninth Symphony?",
+            "Symphony No. 9",
+            "The Ninth Symphony, Op. 125, was composed by Ludwig van Beethoven.",
+            "The Ninth Symphony, Op. 125, was composed by Ludwig van Beethoven. [1]",
+        ),
+    ],
+)
+def test_a_quotation_is_understood_alone(question: str, title: str, text: str, quoted: str) -> None:
+    found = quote([Evidence(1, text, title, None, None, "retrieval", True)], question)
+    assert found is not None
+    assert found.text == quoted

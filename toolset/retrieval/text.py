@@ -24,7 +24,7 @@ BOUNDARY = re.compile(
 )
 ABBREVIATION = re.compile(
     r"(?:^|[\s(\"“])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|Lt|Col|Gen|Capt|Sgt|Rev|Hon|Mt|Ft|vs|cf|ca|c|e\.g|i\.e|etc|al"
-    r"|No|Nos|vol|pp?|fig|approx|est|fl|b|d|r|Co|Corp|Inc|Ltd|Jan|Feb|Mar|Apr|Aug|Sept?|Oct|Nov|Dec|(?:[A-Z]\.)+[A-Z])\.$"
+    r"|No|Nos|Op|vol|pp?|fig|approx|est|fl|b|d|r|Co|Corp|Inc|Ltd|Jan|Feb|Mar|Apr|Aug|Sept?|Oct|Nov|Dec|(?:[A-Z]\.)+[A-Z])\.$"
 )
 WORD = re.compile(r"\w+(?:['’]\w+)?")
 
