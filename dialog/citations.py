@@ -62,7 +62,7 @@ EXPECTED_KIND = 1.5
 
 LEAST_PREFIX = 6
 """Letters of a stem from which a longer word that begins with it counts as the same."""
-_PRONOUN = re.compile(r"(?:he|she|it|they|his|her|its|their|this|these)\b", re.I)
+_PRONOUN = re.compile(r"(?:he|she|they|his|her|their)\b", re.I)
 
 
 class Support(NamedTuple):
