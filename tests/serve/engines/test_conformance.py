@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from statistics import median
 
 import numpy as np
 import pytest
@@ -170,19 +171,20 @@ async def test_scoring_nothing_gives_no_rows(subject: Subject) -> None:
 
 async def test_scoring_after_generating_is_cheaper_than_scoring_cold(subject: Subject) -> None:
     ids = subject.prompt("The river runs from the mountains to the sea. " * 20)[:400]
-    other = [*ids[:1], ids[2], ids[1], *ids[3:]]  # as long, but shares no beginning
     suffix, labels = ids[-3:], [3, 4]
     sampling = Sampling(n=8, max_tokens=32, seed=1)
     samples = await subject.decoder.generate(ids, sampling)
 
-    started = time.perf_counter()
-    await subject.decoder.score([other + list(sample.token_ids) + suffix for sample in samples], labels)
-    cold = time.perf_counter() - started
-    started = time.perf_counter()
-    await subject.decoder.score([ids + list(sample.token_ids) + suffix for sample in samples], labels)
-    warm = time.perf_counter() - started
+    async def seconds(prompt: list[int]) -> float:
+        started = time.perf_counter()
+        await subject.decoder.score([prompt + list(sample.token_ids) + suffix for sample in samples], labels)
+        return time.perf_counter() - started
 
-    assert warm < cold
+    cold, warm = [], []
+    for turned in (1, 2, 3):  # as long, but with no beginning in common; more than one, since a machine may be busy
+        cold.append(await seconds([ids[0], *ids[1 + turned :], *ids[1 : 1 + turned]]))
+        warm.append(await seconds(ids))
+    assert median(warm) < median(cold)
 
 
 async def test_calls_may_run_side_by_side(subject: Subject) -> None:
