@@ -74,7 +74,7 @@ def candidates(family: str, split: Split, seed: int) -> Iterator[Item | None]:
         return
     make = home_tasks.recognition if family == "activity_recognition" else home_tasks.inference
     pool = in_turns(shuffled(rng, seen if split == "train" else (*seen, *unseen)))
-    for _ in range(PASSES):
+    for _ in range(PASSES if split == "eval" else 1):
         for recording in pool:
             yield make(rng, recording, pool, split)
 
@@ -119,7 +119,7 @@ def build_family(family: str, split: Split, count: int, *, seed: int = 0) -> lis
     """Up to `count` verified items of one family, no question with the same choices twice. Raises TaskError for an
     unknown family, or where more items than `TOLERATED` fail their verification.
 
-    Recorded programs are trained on whatever their choices, which training does not see.
+    Training does not see choices; of its families, only counting has answers few enough to be even in.
     """
     if family not in (*FAMILIES, *TRAINING_FAMILIES):
         raise TaskError(f"unknown task family {family!r}. Use one of {', '.join(FAMILIES)}.")
@@ -127,18 +127,18 @@ def build_family(family: str, split: Split, count: int, *, seed: int = 0) -> lis
     asked: set[tuple[str, frozenset[str]]] = set()
     failed = tries = 0
     balance, places = Balance(), Places(random.Random(f"places-{family}-{split}-{seed}"))
-    uneven = split == "train" and family not in makers
+    fair = split == "eval" or family == "counting"
     kept: set[str] = set()
     for item in new_first(candidates(family, split, seed), kept):
         tries += 1
         if len(found) >= count or tries > count * MAX_TRIES:
             break
-        if item is None or (key := (item.prompt, frozenset(item.choices))) in asked:
+        if item is None or (key := (item.prompt, frozenset(item.choices if fair else ()))) in asked:
             continue
         asked.add(key)
         if not verify(item):
             failed += 1
-        elif not item.choices or uneven or balance.admits(item):
+        elif not item.choices or not fair or balance.admits(item):
             found.append(places.put(item) if item.choices else item)
             kept.add(item.prompt)
     tolerated = TOLERATED_AT_HOME if family in HOME_FAMILIES else TOLERATED

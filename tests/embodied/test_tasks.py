@@ -186,6 +186,13 @@ def test_no_plan_to_train_on_is_for_an_activity_and_things_of_evaluation(archive
     assert not set(held_out) & set(trained)
 
 
+def test_training_asks_about_no_recording_twice_and_counts_evenly() -> None:
+    items = build_family("activity_recognition", "train", 2_000)
+    assert 200 < len(items) == len({item.id for item in items}) == len({item.prompt for item in items})
+    golds = Counter(item.gold for item in build_family("counting", "train", 60))
+    assert max(golds.values()) - min(golds.values()) <= 2
+
+
 def test_unknown_families_are_named() -> None:
     with pytest.raises(TaskError, match="unknown task family 'juggling'"):
         build_family("juggling", "eval", 1)
