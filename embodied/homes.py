@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +88,10 @@ class _Builder:
 
 
 def generate_home(seed: int, *, items: int = 5) -> Scene:
-    """A home of 3 to 5 rooms with 40 to 100 nodes; `items` is the most loose things drawn per piece of furniture."""
+    """A home of 3 to 5 rooms with 40 to 100 nodes; `items` is the most loose things drawn per piece of furniture.
+
+    One way leads from each room to each other: doors make a tree, another one in each home.
+    """
     rng = random.Random(f"home-{seed}")
     built = _Builder(rng)
     table = catalogue()
@@ -107,7 +109,10 @@ def generate_home(seed: int, *, items: int = 5) -> Scene:
                 for relation, places in (("ON", table["on"]), ("INSIDE", table["in"])):
                     if kind in places:
                         built.place(piece, room, relation, places[kind], items)
-    for here, there in pairwise(rooms):
+    doors = random.Random(f"doors-{seed}")
+    order = doors.sample(rooms, len(rooms))
+    for at, there in enumerate(order[1:], 1):
+        here = doors.choice(order[:at])
         door = built.add("door", states=("OPEN", "CLEAN"))
         built.edges += [(door, "INSIDE", here), (door, "BETWEEN", here), (door, "BETWEEN", there)]
     return Scene.build(built.nodes, built.edges, name=f"home-{seed}")

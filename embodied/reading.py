@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from embodied.errors import ProgramError
 from embodied.wording import ORDINALS
+from embodied.world.names import ALSO_CALLED
 from embodied.world.program import LINE, parse_action
 from embodied.world.simulator import Simulator, Step
 from embodied.world.state import State
@@ -53,25 +54,6 @@ NUMBERING = re.compile(
 )
 PHRASE = re.compile(r"\b(?:from|in|on|into|onto|at|with|and|to)\b")
 """No thing's name holds these words, so a name that does is a badly cut sentence."""
-ALSO_CALLED = {
-    "tv": ("television",),
-    "telly": ("television",),
-    "tv set": ("television",),
-    "sofa": ("couch",),
-    "couch": ("sofa",),
-    "refrigerator": ("fridge",),
-    "coffee machine": ("coffee maker",),
-    "stove": ("oven",),
-    "lamp": ("floor lamp", "table lamp", "light"),
-    "telephone": ("phone",),
-    "washer": ("washing machine",),
-    "pc": ("computer",),
-    "mug": ("cup",),
-    "bin": ("trash can",),
-    "garbage can": ("trash can",),
-    "glass": ("drinking glass", "water glass"),
-}
-"""Other names for things, used where a home has no thing of the given one."""
 ARTICLE = re.compile(r"^(?:the|a|an|some|my|your|his|her)\s+", re.IGNORECASE)
 
 

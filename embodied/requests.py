@@ -31,6 +31,13 @@ ASKING = re.compile(
 POLITE = re.compile(r"^(?:(?:hi|hello|hey|ok|okay|please|so|and|well|now)[, ]+)+", re.IGNORECASE)
 ELSEWHERE = re.compile(r"\bin [A-Z]\w*$")
 """An order that ends with a proper name ("a table in CSS", "a movie in Spanish") is not about a home."""
+CHORES = (
+    "air arrange boil bring brew carry change charge clean clear close cook cool cut dry dust empty feed fetch fill "
+    "fold fry get grab hang heat iron load make microwave mix mop move open pack peel place polish pour prepare pull "
+    "push put reheat remove rinse scrub serve set sharpen slice soak sort spread squeeze store straighten sweep switch "
+    "take tidy toast turn unload unplug plug use vacuum warm wash water wipe wrap"
+).split()
+"""What people do with the things of a home; an order begins with one of these words."""
 QUESTION = re.compile(
     r"^(?:who|whose|whom|when|where|why|which|what|how|is|are|was|were|does|do|did|has|have|had|can|will)\b", re.I
 )

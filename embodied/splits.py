@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, TypeVar
 
 from embodied.archive import Archive, Recording
+from embodied.world.scene import Node
 
 Split = Literal["train", "eval"]
 Item = TypeVar("Item")
@@ -45,6 +46,20 @@ def seen_recordings(archive: Archive, split: Split) -> tuple[Recording, ...]:
         if held_out == (split == "eval"):
             found.append(recording)
     return tuple(found)
+
+
+def plan_recordings(archive: Archive) -> tuple[Recording, ...]:
+    """The recordings of training activities whose plans training may show: no evaluation recording is of the same
+    activity with the same things, whatever the wording, the order and the room they start in.
+    """
+    asked = {setting(recording) for recording in seen_recordings(archive, "eval")}
+    return tuple(r for r in seen_recordings(archive, "train") if setting(r) not in asked)
+
+
+def setting(recording: Recording) -> tuple[str, frozenset[str]]:
+    """A recording's activity and the things and rooms that its program names, as they are spoken."""
+    named = {Node(0, thing).spoken for line in recording.lines for thing in re.findall(r"<([^<>]+)>", line)}
+    return recording.activity, frozenset(named)
 
 
 def home_seeds(split: Split) -> range:

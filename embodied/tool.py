@@ -1,245 +1,75 @@
 """The `virtualhome` tool: household plans that were tried out in a simulated home before they are given.
 
-A request such as "How do I make coffee?" is matched to a known activity and its most typical recorded plan; a plain
-order ("put the milk in the fridge") is read as a step; anything else about the home goes to `propose`, if there is
-one, which may be a model. Whatever the plan's origin, it is run in the simulator, mended where a step fails, and
-rejected where it cannot be mended. What is not about the household is "not mine": an empty list.
-Boundary: the world decides what works; this module only chooses, runs and says.
+For a request such as "How do I make coffee?" a model proposes a plan, where there is one to ask; its plan is run in the
+simulator, mended where a step fails, and given only where it works and does what was asked. Otherwise the plan is one
+that is known to work (`advice`). What is not about the household is "not mine": an empty list, and no model is asked.
+Boundary: the world decides what works; this module only chooses and says.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 
-from embodied.archive import Recording, default_archive
-from embodied.errors import EmbodiedError, ProgramError
-from embodied.plan.goal import goal_between
-from embodied.reading import Memory, find_thing, plain, read_step
-from embodied.repair import Reader, Rejected, Repaired, repair
-from embodied.requests import fold, known_activity, what_is_asked
-from embodied.wording import join, say_fact, say_steps
-from embodied.world.scene import ON, STATE, Scene
-from embodied.world.simulator import Simulator, Step
-from embodied.world.state import State, initial
-from embodied.world.vocabulary import Action
+from embodied.advice import Advice, known_plan, plain_order
+from embodied.requests import what_is_asked
+from embodied.trial import is_household, try_out
 from toolset.tool import Result, Source, Tool
 
 Propose = Callable[[str], Awaitable[Sequence[str]]]
 """Given a request, the steps of a plan in plain English or as program lines."""
-OBJECTS = re.compile(r"<([^<>]+)>")
-CANDIDATES = 5
-"""Recorded plans tried for one request, most typical first."""
-SILENT = frozenset({Action.FIND, Action.TURNTO, Action.LOOKAT, Action.POINTAT})
-"""Steps that the recordings are full of and that a person needs no telling."""
+PATIENCE = 8.0
+"""Seconds that a model has for its plan: some 80 tokens of the embedded one on a CPU."""
 
-
-@dataclass(frozen=True)
-class Advice:
-    """A plan that worked, and the home it worked in."""
-
-    order: str
-    scene: Scene
-    plan: Repaired
-    start: State
-    origin: str
-
-    @property
-    def text(self) -> str:
-        """The plan step by step, what it leads to, and how it was checked."""
-        steps = say_steps(self.plan.steps, self.scene)
-        order = re.sub(r"\b(?:my|our)\b", "your", self.order)
-        lines = [f"How to {order[:1].lower() + order[1:]}, step by step:", *steps]
-        if outcome := self.outcome():
-            lines.append(f"At the end {outcome}.")
-        lines.append(f"Checked: all {len(steps)} steps work in the simulated home.")
-        return "\n".join(lines)
-
-    def outcome(self) -> str:
-        """What holds at the end and did not at the start, in words; the most telling six facts."""
-        try:
-            facts = goal_between(self.start, self.plan.end).facts
-        except EmbodiedError:
-            return ""
-        told = [fact for fact in facts if fact.kind in (STATE, ON) or fact.node != self.scene.character]
-        said = list(dict.fromkeys(say_fact(fact, self.scene) for fact in told))
-        return join(said[:6]) if said else ""
+logger = logging.getLogger(__name__)
 
 
 class VirtualHome(Tool):
-    """The tool. `propose` is asked for a plan where none is known; it may be a model and is never trusted."""
+    """The tool. `propose` is asked for a plan first; it may be a model and is never trusted."""
 
     name = "virtualhome"
     description = (
         "Household how-to: gives step-by-step plans (make coffee, wash clothes, put the milk in the fridge) that were "
         "tried out in a simulated home. Ask for the activity in plain English."
     )
-    timeout = 10.0
+    timeout = 20.0
 
-    def __init__(self, propose: Propose | None = None) -> None:
+    def __init__(self, propose: Propose | None = None, *, patience: float = PATIENCE) -> None:
+        """`patience` is how many seconds `propose` has; 0 asks it nothing."""
         self.propose = propose
+        self.patience = patience
 
     async def run(self, query: str) -> list[Result]:
-        """The plan as one result, or nothing where the request is not about the household or no plan works."""
+        """The plan as one result, or nothing where the request is not about the household or no plan works.
+
+        The source's title says whose plan it is, and what became of the model's where it is another.
+        """
         order = what_is_asked(query)
         if order is None:
             return []
-        advice = await asyncio.to_thread(lambda: known_plan(order) or plain_order(order))
-        if advice is None and self.propose is not None and is_household(order):
-            proposal = await self.propose(query)
-            advice = await asyncio.to_thread(try_out, order, proposal, origin="proposed plan")
-        if advice is None:
+        known = await asyncio.to_thread(lambda: known_plan(order) or plain_order(order))
+        if known is None and (self.propose is None or not await asyncio.to_thread(is_household, order)):
             return []
-        source = Source(title=f"VirtualHome simulated home, {advice.origin}", id=f"virtualhome:{advice.scene.name}")
+        tried = await self._proposed(query, order, known)
+        advice = tried if isinstance(tried, Advice) else known
+        if advice is None:
+            logger.info("no plan for %r: the model's own %s", order, tried)
+            return []
+        told = f"{advice.origin}; the model's own plan {tried}" if isinstance(tried, str) and tried else advice.origin
+        source = Source(title=f"VirtualHome simulated home, {told}", id=f"virtualhome:{advice.scene.name}")
         return [Result(text=advice.text, source=source)]
 
-
-def known_plan(order: str) -> Advice | None:
-    """The most typical recorded plan of the activity that the order is about, run and said without filler steps."""
-    activity = known_activity(order)
-    if activity is None:
-        return None
-    for recording in typical(activity, order)[:CANDIDATES]:
-        simulator = Simulator(recording.scene)
-        plan = repair(simulator, concise(recording, simulator))
-        if isinstance(plan, Repaired) and plan.steps:
-            start = initial(recording.scene)
-            return Advice(order, recording.scene, plan, start, f"recorded plan for: {activity}")
-    return None
-
-
-def typical(activity: str, order: str) -> list[Recording]:
-    """An activity's recordings, those first that share most with the others and with the words of the order."""
-    words = set(fold(order).split())
-
-    def score(recording: Recording) -> tuple[float, str]:
-        mine = skeleton(recording.lines)
-        alike = sum(overlap(mine, skeleton(other.lines)) for other in by_activity(activity)) / len(
-            by_activity(activity)
-        )
-        named = {word for thing, _ in mine for word in fold(thing.replace("_", " ")).split()}
-        return -(alike + 0.1 * len(words & named)), recording.key
-
-    return sorted(by_activity(activity), key=score)
-
-
-@lru_cache(maxsize=32)
-def by_activity(activity: str) -> tuple[Recording, ...]:
-    """The recordings of one activity."""
-    return tuple(r for r in default_archive().recordings if r.activity == activity)
-
-
-@lru_cache(maxsize=1024)
-def skeleton(lines: tuple[str, ...]) -> frozenset[tuple[str, str]]:
-    """What a program does to what, without order and numbers."""
-    told = [line for line in lines if not any(f"[{action.name}]" in line for action in SILENT)]
-    return frozenset((thing, line[: line.index("]") + 1]) for line in told for thing in OBJECTS.findall(line) or [""])
-
-
-def overlap(a: frozenset[tuple[str, str]], b: frozenset[tuple[str, str]]) -> float:
-    """Jaccard similarity."""
-    return len(a & b) / (len(a | b) or 1)
-
-
-def concise(recording: Recording, simulator: Simulator) -> list[Step]:
-    """A recording's steps without those a person needs no telling; finding something far away becomes walking there."""
-    state, kept = initial(recording.scene), []
-    for step in recording.program.steps:
-        after = simulator.step(state, step)
-        if not isinstance(after, State):
-            return list(recording.program.steps)
-        if step.action is Action.FIND and not simulator.close(state, step.target):
-            kept.append(Step(Action.WALK, step.target))
-        elif step.action not in SILENT or watches_later(recording, step):
-            kept.append(step)
-        state = after
-    return kept
-
-
-def watches_later(recording: Recording, step: Step) -> bool:
-    """Whether turning to a thing is needed because the program watches it."""
-    return step.action is Action.TURNTO and any(
-        later.action is Action.WATCH and later.target == step.target for later in recording.program.steps
-    )
-
-
-def plain_order(order: str) -> Advice | None:
-    """An order that is itself one step, such as `put the milk in the fridge`, done with all that it needs, in the home
-    where that takes least.
-    """
-    found: list[Advice] = []
-    for scene in homes(order):
-        simulator = Simulator(scene)
-        start = initial(scene)
+    async def _proposed(self, query: str, order: str, known: Advice | None) -> Advice | str:
+        """The model's plan where it works, or why it was refused; empty where no model was asked."""
+        if self.propose is None or self.patience <= 0:
+            return ""
         try:
-            step = read_step(order, simulator, start)
-        except ProgramError:
-            continue
-        if step.action in SILENT:
-            return None
-        plan = repair(simulator, [step], start)
-        if isinstance(plan, Repaired) and plan.steps:
-            found.append(Advice(order, scene, plan, start, "plan found in the home"))
-    return min(found, key=lambda advice: len(advice.plan.steps), default=None)
-
-
-def try_out(order: str, sentences: Sequence[str], *, origin: str) -> Advice | None:
-    """Run a proposed plan in the homes that have its things; None where it works in none."""
-    told = [sentence for sentence in sentences if sentence.strip()]
-    for scene in homes(" ".join([order, *told])):
-        simulator, memory = Simulator(scene), Memory()
-        readers: list[Step | Reader] = [
-            partial(read_sentence, sentence, simulator, memory) for sentence in told
-        ]  # names mean what is at hand when the step is due
-        plan = repair(simulator, readers)
-        if isinstance(plan, Rejected):
-            continue
-        if plan.steps:
-            return Advice(order, scene, plan, initial(scene), origin)
-    return None
-
-
-def read_sentence(sentence: str, simulator: Simulator, memory: Memory, state: State) -> Step:
-    """`read_step`, with the state last."""
-    return read_step(sentence, simulator, state, memory)
-
-
-def homes(text: str) -> Iterator[Scene]:
-    """Homes that have the things a text names, those with most of them first; three at most."""
-    words = fold(text)
-    names = default_archive().body["kinds"]
-    wanted = {name for name, _, _ in names if f" {fold(spoken(name))} " in f" {words} "}
-    found = []
-    for recording in default_archive().recordings[::3]:
-        has = wanted & class_names(recording.key)
-        found.append((-len(has), recording.key, recording))
-    yield from [recording.scene for _, _, recording in sorted(found, key=lambda item: item[:2])[:3]]
-
-
-def spoken(name: str) -> str:
-    """A class as a person says it."""
-    from embodied.world.scene import Node
-
-    return Node(0, name).spoken
-
-
-@lru_cache(maxsize=1024)
-def class_names(key: str) -> frozenset[str]:
-    """The classes in a recording's home, without building it."""
-    recording = next(r for r in default_archive().recordings if r.key == key)
-    archive, kinds = recording.archive, recording.archive.body["kinds"]
-    gone = set(recording.delta["gone"])
-    base = {node.name for number, node in archive.nodes.items() if number not in gone}
-    return frozenset(base | {kinds[kind][0] for _, kind, _ in recording.delta["nodes"]})
-
-
-def is_household(order: str) -> bool:
-    """Whether an order names a thing that homes hold."""
-    scene = default_archive().base_scene
-    words = fold(order)
-    if any(f" {fold(spoken(name))} " in f" {words} " for name, _, _ in default_archive().body["kinds"]):
-        return True
-    return find_thing(Simulator(scene), initial(scene), plain(order)) is not None
+            async with asyncio.timeout(self.patience):
+                proposal = await self.propose(query)
+        except TimeoutError:
+            return "took too long"
+        except Exception as error:  # whatever a model comes to, known plans remain
+            logger.warning("the model proposed no plan: %s", error)
+            return "could not be had"
+        return await asyncio.to_thread(try_out, order, proposal, known)

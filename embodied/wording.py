@@ -5,6 +5,7 @@ Boundary: words only. Task templates are in `tasks.templates`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from embodied.plan.goal import Fact, Goal
@@ -14,23 +15,34 @@ from embodied.world.state import State, where
 from embodied.world.vocabulary import PHRASES, STATES, Action
 
 STATE_WORDS = {
-    "CLOSED": "the {0} is closed",
-    "OPEN": "the {0} is open",
-    "ON": "the {0} is switched on",
-    "OFF": "the {0} is switched off",
+    "CLOSED": "the {0} {1} closed",
+    "OPEN": "the {0} {1} open",
+    "ON": "the {0} {1} switched on",
+    "OFF": "the {0} {1} switched off",
     "SITTING": "you are sitting",
     "LYING": "you are lying down",
-    "DIRTY": "the {0} is dirty",
-    "CLEAN": "the {0} is clean",
-    "PLUGGED_IN": "the {0} is plugged in",
-    "PLUGGED_OUT": "the {0} is unplugged",
+    "DIRTY": "the {0} {1} dirty",
+    "CLEAN": "the {0} {1} clean",
+    "PLUGGED_IN": "the {0} {1} plugged in",
+    "PLUGGED_OUT": "the {0} {1} unplugged",
 }
+"""`{0}` is a thing, `{1}` its `is` or `are`."""
+PLURALS = frozenset(
+    "bills cards gloves hands keys noodles pajamas pants scissors sheets shoes socks spectacles teeth".split()
+) | {"oven mitts"}
+"""Spoken names that are plural words; all others are singular, `dress` and `deck of cards` too."""
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
 def name(scene: Scene, node: int) -> str:
     """A node's spoken name."""
     return scene.nodes[node].spoken
+
+
+def be(thing: str, *, past: bool = False) -> str:
+    """`is` or `are` (`was` or `were`) after a spoken name."""
+    singular, plural = ("was", "were") if past else ("is", "are")
+    return plural if thing in PLURALS else singular
 
 
 def holds_things(scene: Scene, place: int) -> bool:
@@ -70,20 +82,31 @@ def say_fact(fact: Fact, scene: Scene) -> str:
     me = fact.node == scene.character
     thing = name(scene, fact.node)
     if fact.kind == STATE:
-        return STATE_WORDS[STATES[fact.bit.bit_length() - 1]].format(thing)
+        return STATE_WORDS[STATES[fact.bit.bit_length() - 1]].format(thing, be(thing))
     other = name(scene, fact.other)
     if fact.kind == RIGHT:
         return f"you are holding the {other}"
     if fact.other == scene.character:
         return f"you are wearing the {thing}"
-    subject = "you are" if me else f"the {thing} is"
+    subject = "you are" if me else f"the {thing} {be(thing)}"
     within = fact.kind == INSIDE or (not me and holds_things(scene, fact.other))
     return f"{subject} {'in' if within else 'on'} the {other}"
 
 
 def say_goal(goal: Goal) -> str:
-    """The whole goal as one phrase."""
-    return join([say_fact(fact, goal.scene) for fact in goal.facts])
+    """The whole goal as one phrase. What would be said twice is said of a second thing of that name."""
+    said: list[str] = []
+    times: Counter[str] = Counter()
+    for fact in goal.facts:
+        text = say_fact(fact, goal.scene)
+        if times[text]:
+            plural = text.partition("the ")[2].startswith(tuple(PLURALS))
+            another = "other " if plural else f"a {ORDINALS[min(times[text], len(ORDINALS) - 1)]} "
+            said.append(text.replace("the ", another, 1))
+        else:
+            said.append(text)
+        times[text] += 1
+    return join(said)
 
 
 def say_place(state: State, node: int) -> str | None:

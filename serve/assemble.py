@@ -22,6 +22,10 @@ CPU_CANDIDATES = 4
 """Candidates of the embedded engine on a CPU: a turn in seconds; LaMDA's 16 take about twice as long."""
 CPU_TOKENS = 48
 LAMDA_CANDIDATES = 16
+PLAN_TOKENS = 160
+"""Longest household plan that the model proposes."""
+CPU_PLAN_TOKENS = 72
+"""The same on a CPU, at some 13 tokens a second: within `embodied.tool.PATIENCE`."""
 
 
 class AgentOptions(BaseModel):
@@ -64,6 +68,7 @@ async def assemble(options: AgentOptions) -> Assembled:
 
     Raises ModelStoreError, SettingsError, AdapterError, RoleError, ToolConfigError.
     """
+    from embodied.propose import model_proposer
     from serve.tools import load_tools
 
     role = load_role(options.role)
@@ -71,13 +76,15 @@ async def assemble(options: AgentOptions) -> Assembled:
     decoder = await open_named_decoder(options)
     toolset = None
     try:
-        # In a thread: a first start builds the corpus, for minutes, and a service must answer its probes meanwhile.
-        loaded = await asyncio.to_thread(load_tools, options.tools_config, corpus=options.corpus)
-        toolset = loaded.toolset
         try:
             dialect = choose_dialect(decoder, dialect_of(options))
         except ValueError as error:
             raise SettingsError(str(error)) from error
+        tokens = CPU_PLAN_TOKENS if is_slow(decoder) else PLAN_TOKENS
+        propose = model_proposer(decoder, dialect, max_tokens=tokens, loop=asyncio.get_running_loop())
+        # In a thread: a first start builds the corpus, for minutes, and a service must answer its probes meanwhile.
+        loaded = await asyncio.to_thread(load_tools, options.tools_config, corpus=options.corpus, propose=propose)
+        toolset = loaded.toolset
         settings, notices = sampling_for(options, decoder)
         if card is not None and card.dialect != dialect.name:
             card = None  # its thresholds are of another read
@@ -131,9 +138,14 @@ def policy_of(card: AdapterCard | None) -> Policy:
     return Policy(threshold=card.safety_threshold)
 
 
+def is_slow(decoder: Decoder) -> bool:
+    """Whether it is the embedded engine on a CPU."""
+    return decoder.info.engine == "transformers" and decoder.info.device == "cpu"
+
+
 def sampling_for(options: AgentOptions, decoder: Decoder) -> tuple[AgentSettings, list[str]]:
     """The settings of a turn on this decoder, and a notice where they are less than LaMDA's."""
-    slow = decoder.info.engine == "transformers" and decoder.info.device == "cpu"
+    slow = is_slow(decoder)
     n = options.candidates or (CPU_CANDIDATES if slow else LAMDA_CANDIDATES)
     tokens = options.max_tokens or (CPU_TOKENS if slow else Sampling().max_tokens)
     notices = []

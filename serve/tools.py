@@ -21,6 +21,7 @@ from toolset.plugins import Loaded, load_toolset
 from toolset.tool import Tool
 
 if TYPE_CHECKING:
+    from embodied.tool import Propose
     from toolset.retrieval import Embedder
 
 logger = logging.getLogger(__name__)
@@ -55,12 +56,14 @@ SUMMARIES = WheelSource(
 DEFAULT_CORPUS = "default"
 
 
-def builtin_tools(corpus: str = DEFAULT_CORPUS, config: ToolsConfig | None = None) -> list[Tool]:
+def builtin_tools(
+    corpus: str = DEFAULT_CORPUS, config: ToolsConfig | None = None, propose: Propose | None = None
+) -> list[Tool]:
     """The built-in tools, in LaMDA's order, with retrieval over the corpus of that name ('none': no retrieval).
 
-    `config` carries the tools' settings; a tool that it disables is not made. Fetches and builds the default corpus
-    where it is missing. Live search is made where it has a provider. Raises ModelStoreError, CorpusError,
-    ToolConfigError.
+    `config` carries the tools' settings; a tool that it disables is not made. `propose` asks a model for household
+    plans. Fetches and builds the default corpus where it is missing. Live search is made where it has a provider.
+    Raises ModelStoreError, CorpusError, ToolConfigError.
     """
     from embodied.tool import VirtualHome
     from toolset.calculator import Calculator
@@ -72,7 +75,7 @@ def builtin_tools(corpus: str = DEFAULT_CORPUS, config: ToolsConfig | None = Non
         "calculator": Calculator,
         "translator": Translator,
         **({} if corpus == "none" else {"retrieval": partial(retrieval_tool, corpus)}),
-        "virtualhome": VirtualHome,
+        "virtualhome": partial(VirtualHome, propose),
         **({"search": LiveSearch} if "provider" in config.entry("search").settings else {}),
     }
     return [_make(name, maker, config) for name, maker in makers.items() if config.entry(name).enabled]
@@ -136,14 +139,14 @@ def corpus_status(name: str = DEFAULT_CORPUS) -> str:
         store.close()
 
 
-def load_tools(path: Path | None = None, *, corpus: str = DEFAULT_CORPUS) -> Loaded:
+def load_tools(path: Path | None = None, *, corpus: str = DEFAULT_CORPUS, propose: Propose | None = None) -> Loaded:
     """The toolset that `path` (by default `config_path()`) describes, with what had to be left out.
 
     What its built-in tools need for a first answer is read in the background meanwhile. Raises ToolConfigError where
     the file cannot be used.
     """
     config = read_config(path or config_path())
-    builtin = builtin_tools(corpus, config)
+    builtin = builtin_tools(corpus, config, propose)
     threading.Thread(target=_get_ready, args=(builtin,), name="tools-load", daemon=True).start()
     return load_toolset(config, builtin)
 

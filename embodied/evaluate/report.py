@@ -29,7 +29,8 @@ def compare(items: Sequence[Item], base: Scores, tuned: Scores | None = None) ->
     """One object with every family's figures.
 
     `low` and `high` are the tuned model's interval, or the base model's where there is none. The relative improvement
-    is (tuned - base) / base; a family on which the base scores 0 has none and is left out of the mean.
+    is (tuned - base) / base; a family on which the base scores 0 has none and is left out of the mean, `left_out` names
+    it.
     """
     tasks: dict[str, Any] = {}
     for name, family in base.items():
@@ -59,6 +60,7 @@ def compare(items: Sequence[Item], base: Scores, tuned: Scores | None = None) ->
         "n": len(items),
         "tasks": tasks,
         "mean_relative_improvement": round(mean(gains), 4) if gains else None,
+        "left_out": [name for name, row in tasks.items() if tuned and row["relative_improvement"] is None],
         "executable": pooled(tuned or base, "executable"),
         "goal_success": pooled(tuned or base, "goal_success"),
         "executable_base": pooled(base, "executable"),
@@ -80,7 +82,9 @@ def table(found: Mapping[str, Any]) -> str:
         first = f"{name:34} {row['n']:4} {majority:>8} {row['base']:6.2f} {base_range:>15}"
         lines.append(f"{first} {shown:>6} {tuned_range:>15} {gain:>7}".rstrip())
     for key, value in found.items():
-        if key not in ("tasks", "n") and value is not None:
+        if key == "left_out" and value:
+            lines.append(f"{'left out of the mean (base is 0)':34} {', '.join(value)}")
+        elif key not in ("tasks", "n", "left_out") and value is not None:
             lines.append(f"{key:34} {value}")
     return "\n".join(lines)
 

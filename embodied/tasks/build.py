@@ -1,70 +1,113 @@
 """Building task sets: `build_items` for evaluation, `training_records` for finetuning, and their files.
 
 Every item is verified by an independent computation before it is kept; an item on which the two disagree is dropped
-and counted, and more than one in a hundred is an error. Training draws from training activities and homes only, and
-what evaluation asks too is left out. Boundary: puts families together; scoring a model is in `embodied.evaluate`.
+and counted, and more than `TOLERATED` is an error. Choices are kept fair (`fair`). Training draws from training
+activities and homes only, and what evaluation asks too is left out.
+Boundary: puts families together; scoring a model is in `embodied.evaluate`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from embodied.archive import Recording, default_archive
 from embodied.collect import read_experience, read_settings
 from embodied.errors import TaskError
-from embodied.splits import EVAL_ACTIVITIES, Split, home_seeds, seen_recordings, split_recordings, without_overlap
+from embodied.splits import (
+    EVAL_ACTIVITIES,
+    Split,
+    home_seeds,
+    plan_recordings,
+    seen_recordings,
+    split_recordings,
+    without_overlap,
+)
 from embodied.tasks import home_tasks
-from embodied.tasks.item import FAMILIES, PLAN_FAMILIES, TRAINING_FAMILIES, Item
+from embodied.tasks.fair import Balance, Places
+from embodied.tasks.housework import housework, said
+from embodied.tasks.item import FAMILIES, HOME_FAMILIES, PLAN_FAMILIES, TRAINING_FAMILIES, Item
+from embodied.tasks.layout_tasks import LAYOUT_MAKERS
 from embodied.tasks.story_tasks import MAKERS
 from embodied.tasks.verify import verify
 
-MAX_TRIES = 40
+makers = MAKERS | LAYOUT_MAKERS
+
+MAX_TRIES = 100
 """Seeds tried per kept item before a family is called exhausted."""
+TOLERATED = 1 / 100
+"""Share of a family's items that may fail their verification."""
+TOLERATED_AT_HOME = 1 / 5
+"""The same for questions about activities: people's programs do not always show what they are for (one "gets some
+water" with a napkin), and what they wrote names things that no program uses.
+"""
+PASSES = 4
+"""Times that a recorded program is asked about, each time with other choices, until it is kept."""
+PER_ACTIVITY = 8
+"""Recordings of one activity that are asked about before its further ones, so that no activity is most answers."""
 
 
 def candidates(family: str, split: Split, seed: int) -> Iterator[Item | None]:
     """Items of one family, one try at a time."""
     archive = default_archive()
     rng = random.Random(f"{family}-{split}-{seed}")
-    if family in MAKERS:
+    if family in makers:
         seeds = home_seeds(split)
         for number in range(seeds.start + seed * 10_000, seeds.stop):
-            yield MAKERS[family](random.Random(f"{family}-{number}"), number, split)
+            yield makers[family](random.Random(f"{family}-{number}"), number, split)
         return
     if family in ("housework_qa", "negated_housework_qa"):
-        activities = home_tasks.train_activities() if split == "train" else sorted(home_tasks.things_used())
-        for number in range(10_000):
-            yield home_tasks.housework(rng, number, activities, negated=family.startswith("negated"), split=split)
+        activities = sorted({r.activity for r in archive.recordings} - (EVAL_ACTIVITIES if split == "train" else set()))
+        for number in range(seed * 10_000, (seed + 1) * 10_000):
+            yield housework(rng, number, activities, negated=family.startswith("negated"), split=split)
         return
     if family == "plan_generation":
         yield from plans_for_training(rng, split, seed)
         return
-    activities = home_tasks.train_activities() if split == "train" else sorted(home_tasks.things_used())
-    make: dict[str, Callable[[Recording], Item | None]] = {
-        "activity_recognition": lambda r: home_tasks.recognition(rng, r, activities, split),
-        "activity_inference": lambda r: home_tasks.inference(rng, r, activities, split),
-    }
     seen, unseen = seen_recordings(archive, split), split_recordings(archive, "eval")
     if family in PLAN_FAMILIES:
-        pool = unseen if "unseen" in family else seen
-        for recording in shuffled(rng, pool):
+        for recording in shuffled(rng, unseen if "unseen" in family else seen):
             yield home_tasks.plan_item(rng, recording, family, split)
         return
-    for recording in shuffled(rng, seen if split == "train" else (*seen, *unseen)):
-        yield make[family](recording)
+    make = home_tasks.recognition if family == "activity_recognition" else home_tasks.inference
+    pool = in_turns(shuffled(rng, seen if split == "train" else (*seen, *unseen)))
+    for _ in range(PASSES if split == "eval" else 1):
+        for recording in pool:
+            yield make(rng, recording, pool, split)
+
+
+def in_turns(recordings: Sequence[Recording]) -> list[Recording]:
+    """The first few of each activity before the next few of each."""
+    before: Counter[str] = Counter()
+    turns = []
+    for recording in recordings:
+        turns.append(before[recording.activity] // PER_ACTIVITY)
+        before[recording.activity] += 1
+    return [recording for _, recording in sorted(zip(turns, recordings, strict=True), key=lambda turn: turn[0])]
 
 
 def plans_for_training(rng: random.Random, split: Split, seed: int) -> Iterator[Item | None]:
     """Recorded plans of training activities and searched plans, in turn."""
-    recorded = iter(shuffled(rng, seen_recordings(default_archive(), split)))
+    recorded = iter(shuffled(rng, plan_recordings(default_archive())))
     for number in range(seed * 10_000, 900_000):
         recording = next(recorded, None) if number % 2 else None
         if recording is not None:
             yield home_tasks.plan_item(rng, recording, "plan_generation", split)
         yield home_tasks.searched_plan(rng, number, split)
+
+
+def new_first(items: Iterator[Item | None], kept: set[str]) -> Iterator[Item | None]:
+    """The items whose prompts are not kept yet come before those that only offer other choices."""
+    again: list[Item] = []
+    for item in items:
+        if item is not None and item.prompt in kept:
+            again.append(item)
+        else:
+            yield item
+    yield from again
 
 
 def shuffled(rng: random.Random, pool: Sequence[Recording]) -> list[Recording]:
@@ -73,27 +116,34 @@ def shuffled(rng: random.Random, pool: Sequence[Recording]) -> list[Recording]:
 
 
 def build_family(family: str, split: Split, count: int, *, seed: int = 0) -> list[Item]:
-    """Up to `count` verified items of one family, no prompt twice. Raises TaskError for an unknown family, or where
-    more than one item in a hundred fails its verification.
+    """Up to `count` verified items of one family, no question with the same choices twice. Raises TaskError for an
+    unknown family, or where more items than `TOLERATED` fail their verification.
+
+    Training does not see choices; of its families, only counting has answers few enough to be even in.
     """
     if family not in (*FAMILIES, *TRAINING_FAMILIES):
         raise TaskError(f"unknown task family {family!r}. Use one of {', '.join(FAMILIES)}.")
     found: list[Item] = []
-    prompts: set[str] = set()
+    asked: set[tuple[str, frozenset[str]]] = set()
     failed = tries = 0
-    for item in candidates(family, split, seed):
+    balance, places = Balance(), Places(random.Random(f"places-{family}-{split}-{seed}"))
+    fair = split == "eval" or family == "counting"
+    kept: set[str] = set()
+    for item in new_first(candidates(family, split, seed), kept):
         tries += 1
         if len(found) >= count or tries > count * MAX_TRIES:
             break
-        if item is None or item.prompt in prompts:
+        if item is None or (key := (item.prompt, frozenset(item.choices if fair else ()))) in asked:
             continue
-        prompts.add(item.prompt)
-        if verify(item):
-            found.append(item)
-        else:
+        asked.add(key)
+        if not verify(item):
             failed += 1
-    if failed > max(1, (len(found) + failed) / 100):
-        raise TaskError(f"{failed} of {failed + len(found)} {family} items fail their verification. Mend their maker.")
+        elif not item.choices or not fair or balance.admits(item):
+            found.append(places.put(item) if item.choices else item)
+            kept.add(item.prompt)
+    tolerated = TOLERATED_AT_HOME if family in HOME_FAMILIES else TOLERATED
+    if failed > max(1, len(asked) * tolerated):
+        raise TaskError(f"{failed} of {len(asked)} {family} items fail their verification. Mend their maker.")
     return found
 
 
@@ -108,12 +158,13 @@ def training_records(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
     """Training examples of the four families, `count` of each, as finetuning reads them: {"context", "response",
     "source"}, where the source names the family.
 
-    An example whose prompt is also an evaluation prompt is left out: two people's programs for one activity can use the
-    same things. Raises TaskError where a held-out activity is among the answers.
+    What evaluation asks too is left out: a plan for the same activity with the same things (`splits`), and a question
+    in the same words. Raises TaskError where a held-out activity is among the answers.
     """
     items = [item for family in TRAINING_FAMILIES for item in build_family(family, "train", count, seed=seed)]
-    items = without_overlap(items, build_items("eval", 100), lambda item: item.prompt)
-    held_out = {said for activity in EVAL_ACTIVITIES for said in (activity, home_tasks.said(activity))}
+    alike = [family for family in TRAINING_FAMILIES if family in FAMILIES]
+    items = without_overlap(items, build_items("eval", 100, families=alike), lambda item: item.prompt)
+    held_out = {name for activity in EVAL_ACTIVITIES for name in (activity, said(activity))}
     if any(item.gold in held_out for item in items):
         raise TaskError("a held-out activity is among the training answers. Build with `embodied.splits`.")
     records = [{"context": i.messages(), "response": i.gold, "source": f"embodied:{i.family}"} for i in items]

@@ -1,13 +1,13 @@
 """Questions about activities and plans to write, from the recorded programs and from searched plans.
 
-Boundary: asks; `verify` checks each item against the recordings or by running its program.
+Boundary: asks; `second_opinion` reads each question about an activity again, `verify` runs each plan. What an activity
+needs is in `housework`.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -17,17 +17,15 @@ from embodied.homes import generate_home
 from embodied.plan.goal import Goal, goal_between
 from embodied.plan.mcts import search
 from embodied.plan.sample import sample_goal
-from embodied.splits import EVAL_ACTIVITIES, Split, home_seeds
+from embodied.splits import Split, home_seeds
+from embodied.tasks.housework import alike, said, table, things_used
 from embodied.tasks.item import Item, choose
 from embodied.wording import join, name, say_goal, say_steps
 from embodied.world.program import execute, render_line
 from embodied.world.scene import Node
 from embodied.world.simulator import Simulator
 from embodied.world.state import initial
-from embodied.world.vocabulary import ROOM_CATEGORY
 
-NEED = ("Which of these do you need to {0}?", "You want to {0}. Which of these things will you use?")
-NEED_NOT = ("Which of these do you not need to {0}?", "You want to {0}. Which of these things is of no use for it?")
 RECOGNISE = ("Which activity is this?", "What is being done here?", "What do these steps amount to?")
 INFER = ("Which activity was done?", "What has somebody done here?")
 PLAN = (
@@ -37,76 +35,32 @@ PLAN = (
 )
 
 
-SAID = {
-    "Browse internet": "browse the internet",
-    "Change TV channel": "change the TV channel",
-    "Cook some food": "cook some food",
-    "Drink": "drink something",
-    "Go to toilet": "go to the toilet",
-    "Pet cat": "pet the cat",
-    "Pick up phone": "pick up the phone",
-    "Put groceries in Fridge": "put groceries in the fridge",
-    "Read book": "read a book",
-    "Relax on sofa": "relax on the sofa",
-    "Set up table": "set up the table",
-    "Take shower": "take a shower",
-    "Turn on light": "turn on the light",
-    "Wash dishes with dishwasher": "wash dishes with the dishwasher",
-}
-
-
-def said(activity: str) -> str:
-    """An activity within a sentence."""
-    return SAID.get(activity) or activity[:1].lower() + activity[1:]
-
-
-@lru_cache(maxsize=1)
-def things_used() -> dict[str, Counter[str]]:
-    """Per activity, in how many recordings each thing occurs; rooms are left out."""
-    rooms = {Node(0, kind, category).spoken for kind, category, _ in default_archive().body["kinds"]
-             if category == ROOM_CATEGORY}  # fmt: skip
-    found: dict[str, Counter[str]] = {}
-    for recording in default_archive().recordings:
-        names = {Node(0, thing).spoken for line in recording.lines for thing in re.findall(r"<([^<>]+)>", line)}
-        found.setdefault(recording.activity, Counter()).update(names - rooms)
+def others_for(rng: random.Random, recording: Recording, pool: Sequence[Recording], things: set[str]) -> list[str]:
+    """Three wrong activities for a recording, drawn from the pool's recordings as the right one is: none alike to it,
+    and none of which somebody's program has all of the `things`.
+    """
+    gone = {*alike("activities", recording.activity)}
+    gone |= {r.activity for r in default_archive().recordings if things and things <= things_of(r.key)}
+    found: list[str] = []
+    for other in rng.sample(list(pool), len(pool)):
+        if other.activity not in gone and len(found) < 3:
+            found.append(said(other.activity))
+            gone.add(other.activity)
     return found
 
 
-def typical_things(activity: str) -> list[str]:
-    """Things in at least a fifth of an activity's recordings, the commonest first."""
-    used = things_used()[activity]
-    runs = sum(r.activity == activity for r in default_archive().recordings)
-    return [thing for thing, count in used.most_common() if count >= max(1, runs / 5)]
+@lru_cache(maxsize=600)
+def things_of(key: str) -> frozenset[str]:
+    """The things that a recording's program names, without rooms and what is used everywhere."""
+    recording = next(r for r in default_archive().recordings if r.key == key)
+    named = {Node(0, thing).spoken for line in recording.lines for thing in re.findall(r"<([^<>]+)>", line)}
+    return frozenset(named & set(things_used()[recording.activity])) - set(table()["everywhere"])
 
 
-def housework(
-    rng: random.Random, number: int, activities: Sequence[str], *, negated: bool, split: Split
-) -> Item | None:
-    """What an activity needs, or does not need."""
-    activity = activities[number % len(activities)]
-    typical, ever = typical_things(activity), set(things_used()[activity])
-    foreign = sorted({t for other in activities if other != activity for t in typical_things(other)} - ever)
-    family = "negated_housework_qa" if negated else "housework_qa"
-    if negated:
-        if len(typical) < 3 or not foreign:
-            return None
-        chosen = choose(rng, rng.choice(foreign), rng.sample(typical[:8], 3))
-    else:
-        if not typical:
-            return None
-        chosen = choose(rng, rng.choice(typical[:4]), foreign)
-    if chosen is None:
-        return None
-    question = rng.choice(NEED_NOT if negated else NEED).format(said(activity))
-    return Item(
-        id=f"{family}-{split}-{number}", family=family, split=split, prompt=f"Question: {question}", choices=chosen[0],
-        answer=chosen[1], gold=chosen[0][chosen[1]], world={"activity": activity},
-    )  # fmt: skip
-
-
-def recognition(rng: random.Random, recording: Recording, activities: Sequence[str], split: Split) -> Item | None:
+def recognition(rng: random.Random, recording: Recording, pool: Sequence[Recording], split: Split) -> Item | None:
     """Which activity do these steps belong to?"""
-    chosen = choose(rng, said(recording.activity), [said(a) for a in activities])
+    others = others_for(rng, recording, pool, set(things_of(recording.key)))
+    chosen = choose(rng, said(recording.activity), others)
     if chosen is None or not recording.program.steps:
         return None
     text = "\n".join(say_steps(recording.program.steps, recording.scene))
@@ -128,7 +82,7 @@ def achieved(key: str) -> Goal | None:
         return None
 
 
-def inference(rng: random.Random, recording: Recording, activities: Sequence[str], split: Split) -> Item | None:
+def inference(rng: random.Random, recording: Recording, pool: Sequence[Recording], split: Split) -> Item | None:
     """Which activity leads to this end? Wrong choices never have all the things that the end is about."""
     goal = achieved(recording.key)
     if goal is None:
@@ -139,8 +93,8 @@ def inference(rng: random.Random, recording: Recording, activities: Sequence[str
     told -= rooms | {"character"}
     if not told:
         return None
-    others = [a for a in activities if not told <= set(things_used()[a])]
-    chosen = choose(rng, said(recording.activity), [said(a) for a in others if a != recording.activity])
+    able = [r for r in pool if not told <= set(things_used()[r.activity])]
+    chosen = choose(rng, said(recording.activity), others_for(rng, recording, able, set()))
     if chosen is None:
         return None
     return Item(
@@ -193,8 +147,3 @@ def searched_plan(rng: random.Random, number: int, split: Split) -> Item | None:
         gold="\n".join(say_steps(found.plan, scene)),
         world={"home": seed, "program": [render_line(s, scene) for s in found.plan], "goal": goal.describe()},
     )  # fmt: skip
-
-
-def train_activities() -> list[str]:
-    """Activities that training may be about."""
-    return sorted({r.activity for r in default_archive().recordings} - EVAL_ACTIVITIES)

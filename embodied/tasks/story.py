@@ -1,7 +1,8 @@
 """Stories: somebody carries things about a home, told in sentences, with the world's state after each.
 
 Every sentence is a step that the simulator did, so the world knows every answer. Only things with a name of their own
-take part. Boundary: makes stories; questions are in `story_tasks`, and the reader that checks them in `verify`.
+take part. Other people may walk about meanwhile, so that a room's name alone says nothing about the one who is asked
+about. Boundary: makes stories; questions are in `story_tasks`, and the reader that checks them in `verify`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import NamedTuple
 
 from embodied.homes import generate_home
 from embodied.repair import Repaired, repair
@@ -36,21 +39,38 @@ PEOPLE = (
 )
 GO = ("{who} goes to the {room}.", "{who} walks into the {room}.", "Then {who} moves to the {room}.")
 TAKE = ("{who} picks up the {thing}.", "{who} takes the {thing}.", "There {who} gets the {thing}.")
+NOT_FIRST = "Then "
+"""A sentence with this word needs one before it."""
+ON_ARRIVAL = "There "
+"""A sentence with this word needs one before it in which the same person goes somewhere."""
 PUT = ("{who} puts the {thing} {on} the {place}.", "{who} leaves the {thing} {on} the {place}.")
 DROP = ("{who} drops the {thing}.", "{who} puts down the {thing} right there.")
 P = PROPERTY_BIT
 
 
+class Told(NamedTuple):
+    """One sentence, with the world after it and what it is about."""
+
+    text: str
+    state: State
+    who: str
+    room: int = -1
+    """The room that the person went to."""
+    thing: int = -1
+    """The thing that the person handled."""
+    spot: str = ""
+    """Where it was put, such as `on the table`."""
+
+
 @dataclass
 class Story:
-    """A story under way. `states[i]` is the world after `sentences[i]`."""
+    """A story under way. The other people walk in a state of their own each: they touch nothing."""
 
     simulator: Simulator
     who: str
     start: State
-    sentences: list[str] = field(default_factory=list)
-    states: list[State] = field(default_factory=list)
-    things: list[int] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    others: dict[str, State] = field(default_factory=dict)
 
     @property
     def scene(self) -> Scene:
@@ -59,21 +79,68 @@ class Story:
     @property
     def state(self) -> State:
         """The world now."""
-        return self.states[-1] if self.states else self.start
+        return self.told[-1].state if self.told else self.start
 
-    def tell(self, rng: random.Random, forms: tuple[str, ...], after: State, **words: str) -> None:
-        """Add a sentence and the state after it."""
-        self.sentences.append(rng.choice(forms).format(who=self.who, **words))
-        self.states.append(after)
+    @property
+    def text(self) -> str:
+        return " ".join(told.text for told in self.told)
+
+    @property
+    def things(self) -> list[int]:
+        """The things that were handled, in the order they are first mentioned."""
+        return list(dict.fromkeys(told.thing for told in self.told if told.thing >= 0))
+
+    @property
+    def spots(self) -> list[str]:
+        """Where things were put."""
+        return list(dict.fromkeys(told.spot for told in self.told if told.spot))
+
+    @property
+    def whereabouts(self) -> dict[str, int]:
+        """Each person's room, of those whose room was told."""
+        return {told.who: told.room for told in self.told if told.room >= 0}
+
+    @property
+    def rooms(self) -> list[str]:
+        """The names of all rooms that somebody went to."""
+        return sorted({name(self.scene, told.room) for told in self.told if told.room >= 0})
+
+    def tell(
+        self, rng: random.Random, forms: tuple[str, ...], after: State, *, who: str = "", room: int = -1,
+        thing: int = -1, place: int = -1,
+    ) -> None:  # fmt: skip
+        """Add a sentence about a person (by default the one who carries) and the state after it."""
+        who = who or self.who
+        arrived = bool(self.told) and self.told[-1].who == who and self.told[-1].room >= 0
+        fitting = [
+            form
+            for form in forms
+            if (self.told or not form.startswith(NOT_FIRST)) and (arrived or not form.startswith(ON_ARRIVAL))
+        ]
+        words = {word: name(self.scene, i) for word, i in (("room", room), ("thing", thing)) if i >= 0}
+        spot = ""
+        if place >= 0:
+            words |= {"place": name(self.scene, place), "on": "in" if holds_things(self.scene, place) else "on"}
+            spot = "{on} the {place}".format(**words)
+        self.told.append(Told(rng.choice(fitting).format(who=who, **words), after, who, room, thing, spot))
+
+    def until(self, count: int) -> Story:
+        """The story as far as its first `count` sentences."""
+        return Story(self.simulator, self.who, self.start, self.told[:count])
 
     def rooms_of(self, thing: int) -> list[int]:
         """The rooms a thing was in, in order, without repeats in a row."""
         found: list[int] = []
-        for state in (self.start, *self.states):
+        for state in (self.start, *(told.state for told in self.told)):
             room = state.room(thing)
             if room is not None and (not found or found[-1] != room):
                 found.append(room)
         return found
+
+    def room_is_told(self, thing: int) -> bool:
+        """Whether the text has told the person's room by the time the thing was first handled."""
+        before = takewhile(lambda told: told.thing != thing, self.told)
+        return any(told.who == self.who and told.room >= 0 for told in before)
 
 
 def own_names(scene: Scene) -> set[int]:
@@ -110,14 +177,18 @@ def put_relation(scene: Scene, place: int) -> Action:
     return Action.PUTIN if holds_things(scene, place) else Action.PUTBACK
 
 
-def tell_story(rng: random.Random, seed: int, *, events: int, focus: int | None = None, few: int = 4) -> Story:
-    """A story of about `events` carrying events in a generated home; `few` things take part, so that they come again.
+def tell_story(
+    rng: random.Random, seed: int, *, events: int, focus: int | None = None, few: int = 4, others: int = 0
+) -> Story:
+    """A story of about `events` sentences in a generated home; `few` things take part, so that they come again.
 
-    With `focus`, half of the events take from or put on that place.
+    With `focus`, half of the puttings are on that place. `others` is how many more people walk about.
     """
     simulator = Simulator(generate_home(seed))
     scene = simulator.scene
-    story = Story(simulator, rng.choice(PEOPLE), initial(scene))
+    who, *company = rng.sample(PEOPLE, 1 + others)
+    story = Story(simulator, who, initial(scene))
+    story.others = dict.fromkeys(company, story.start)
     things, spots = portable(scene), places(scene)
     rng.shuffle(things)
     if focus is not None:
@@ -125,8 +196,11 @@ def tell_story(rng: random.Random, seed: int, *, events: int, focus: int | None 
         things = near[:few] + [i for i in things if i not in near]
     cast = things[:few]
     for _ in range(events * 3):
-        if len(story.sentences) >= events:
+        if len(story.told) >= events:
             break
+        if company and rng.random() < 0.4:
+            stroll(story, rng, rng.choice(company))
+            continue
         held = [i for i in story.state.holding() if i in cast]
         free = [i for i in cast if i not in held]
         luck = rng.random()
@@ -139,17 +213,27 @@ def tell_story(rng: random.Random, seed: int, *, events: int, focus: int | None 
         elif held and luck < 0.93:
             carry(story, rng, Step(Action.DROP, rng.choice(held)), DROP)
         else:
-            room = rng.choice([i for i in range(len(scene)) if scene.rooms >> i & 1])
+            room = rng.choice(list(bits(scene.rooms)))
             if story.state.room(simulator.me) != room:
                 after = simulator.step(story.state, Step(Action.WALK, room))
                 if isinstance(after, State):
-                    story.tell(rng, GO, after, room=name(scene, room))
+                    story.tell(rng, GO, after, room=room)
     return story
+
+
+def stroll(story: Story, rng: random.Random, who: str) -> None:
+    """Let another person go to another room."""
+    state = story.others[who]
+    room = rng.choice([i for i in bits(story.scene.rooms) if i != state.room(story.simulator.me)])
+    after = story.simulator.step(state, Step(Action.WALK, room))
+    if isinstance(after, State):
+        story.others[who] = after
+        story.tell(rng, GO, story.state, who=who, room=room)
 
 
 def carry(story: Story, rng: random.Random, step: Step, forms: tuple[str, ...]) -> None:
     """Do a carrying step with all it needs; tell the change of room first, where there is one."""
-    simulator, scene, before = story.simulator, story.scene, story.state
+    simulator, before = story.simulator, story.state
     done = repair(simulator, [step], before)
     if not isinstance(done, Repaired) or any(s.action is Action.DROP and s != step for s in done.steps):
         return
@@ -161,10 +245,5 @@ def carry(story: Story, rng: random.Random, step: Step, forms: tuple[str, ...]) 
         done = repair(simulator, [step], gone)
         if not isinstance(done, Repaired):
             return
-        story.tell(rng, GO, gone, room=name(scene, there))
-    words = {"thing": name(scene, step.target)}
-    if step.second >= 0:
-        words |= {"place": name(scene, step.second), "on": "in" if holds_things(scene, step.second) else "on"}
-    story.tell(rng, forms, done.end, **words)
-    if step.target not in story.things:
-        story.things.append(step.target)
+        story.tell(rng, GO, gone, room=there)
+    story.tell(rng, forms, done.end, thing=step.target, place=step.second)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from embodied.errors import ProgramError
+from embodied.world.names import is_called
 from embodied.world.scene import Scene
 from embodied.world.simulator import Failure, Simulator, Step
 from embodied.world.state import State, initial
@@ -76,6 +77,10 @@ def parse_line(line: str, scene: Scene) -> Step:
             known = [str(scene.nodes[i].id) for i in scene.by_name.get(name.lower().replace(" ", "_"), ())]
             hint = f"{name!r} here is {', '.join(known)}" if known else f"there is no {name!r} here either"
             raise ProgramError(f"this home has no object with id {number}; {hint}.")
+        if not is_called(node := scene.nodes[index], name):
+            raise ProgramError(
+                f"object {number} here is a {node.name!r}, no {name!r}. Write <{node.name}> (1.{number})."
+            )
         targets.append(index)
     return Step(action, *targets)
 

@@ -123,6 +123,8 @@ def test_relative_improvement_and_intervals_are_the_tuned_models(tmp_path: Path)
     assert found["mean_relative_improvement"] == 1
     nothing = compare(items, scored("lists", [0, 0, 0, 0]), scored("lists", [1, 0, 0, 0]))
     assert nothing["tasks"]["lists"]["relative_improvement"] is None
+    assert (nothing["mean_relative_improvement"], nothing["left_out"], found["left_out"]) == (None, ["lists"], [])
+    assert "left out of the mean (base is 0)   lists" in table(nothing)
     plot(found, tmp_path / "f.svg")
     assert (tmp_path / "f.svg").stat().st_size > 1_000
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 
+from embodied.advice import known_plan
 from embodied.archive import Archive
 from embodied.errors import ProgramError
 from embodied.reading import read_step
 from embodied.repair import Rejected, Repaired, repair
 from embodied.requests import known_activity, what_is_asked
 from embodied.splits import EVAL_ACTIVITIES
-from embodied.tool import VirtualHome, known_plan
+from embodied.tool import VirtualHome
 from embodied.wording import say_steps
 from embodied.world import Action, Scene, Simulator, Step, execute, initial, render_line
 from toolset.conformance import check_tool

@@ -157,6 +157,8 @@ def test_programs_are_read_and_written(small_home: Scene) -> None:
         ("[WALKK] <table> (1.4)", "line 2: unknown action 'WALKK'. Did you mean WALK?"),
         ("[WALK] table", "line 2: malformed program line '[WALK] table'. Write it as [WALK] <bedroom> (1.67)."),
         ("[WALK] <table> (1.99)", "line 2: this home has no object with id 99; 'table' here is 4."),
+        ("[WALK] <unicorn> (1.4)", "line 2: object 4 here is a 'table', no 'unicorn'. Write <table> (1.4)."),
+        ("[WALK] <fridge> (1.4)", "line 2: object 4 here is a 'table', no 'fridge'. Write <table> (1.4)."),
         ("[WALK]", "line 2: WALK takes 1 objects, got 0 in '[WALK]'."),
         ("[WALK] <table> (x)", "line 2: an object's number is not a node id in '[WALK] <table> (x)'."),
     ],
@@ -165,6 +167,12 @@ def test_bad_lines_are_named(small_home: Scene, line: str, message: str) -> None
     with pytest.raises(ProgramError) as caught:
         parse_program(["[WALK] <table> (1.4)", line], small_home)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("name", ["table", "Table", "diningtable", "kitchen_table", "dining table"])
+def test_a_thing_may_be_called_by_a_known_equivalent(small_home: Scene, name: str) -> None:
+    step = parse_program(f"[WALK] <{name}> (1.4)", small_home).steps[0]
+    assert render_line(step, small_home) == "[WALK] <table> (1.4)"
 
 
 def test_a_scene_is_checked() -> None:
