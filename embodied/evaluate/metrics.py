@@ -15,6 +15,7 @@ import numpy as np
 from embodied.errors import GoalError, ProgramError
 from embodied.plan.goal import Fact, Goal, goal_from_text
 from embodied.reading import NUMBERING, Memory, read_step
+from embodied.repair import Repaired, repair
 from embodied.world.scene import INSIDE, LEFT, ON, RIGHT, STATE, Scene
 from embodied.world.simulator import Simulator
 from embodied.world.state import State, initial
@@ -54,15 +55,19 @@ def step_overlap(candidate: str, reference: str) -> float:
 
 
 class PlanRun(NamedTuple):
-    """How a written plan fared: whether every step could be done, the share done, and the share of the goal reached."""
+    """How a written plan fared: whether every step could be done, the share done, and the share of the goal reached;
+    and once it was mended, whether it runs and what it then reaches.
+    """
 
     executable: bool
     done: float
     goal: float | None
+    mended: bool
+    mended_goal: float | None
 
 
 def run_plan(text: str, scene: Scene, goal: Sequence[str]) -> PlanRun:
-    """Run a written plan as it stands, without repair, until a step cannot be read or done."""
+    """Run a written plan as it stands until a step cannot be read or done, and again with what `repair` puts in."""
     simulator, memory = Simulator(scene), Memory()
     state, done = initial(scene), 0
     steps = plan_steps(text)
@@ -74,11 +79,21 @@ def run_plan(text: str, scene: Scene, goal: Sequence[str]) -> PlanRun:
         if not isinstance(after, State):
             break
         state, done = after, done + 1
+    again = Memory()
+    readers = [lambda now, sentence=sentence: read_step(sentence, simulator, now, again) for sentence in steps]
+    mended = repair(simulator, readers) if steps else None
+    works = isinstance(mended, Repaired) and bool(mended.steps)
     try:
-        reached = reached_alike(goal_from_text(goal, scene), state) if goal else None
+        wanted = goal_from_text(goal, scene) if goal else None
     except GoalError:
-        reached = None
-    return PlanRun(bool(steps) and done == len(steps), done / max(len(steps), 1), reached)
+        wanted = None
+    return PlanRun(
+        executable=bool(steps) and done == len(steps),
+        done=done / max(len(steps), 1),
+        goal=reached_alike(wanted, state) if wanted else None,
+        mended=works,
+        mended_goal=None if wanted is None else reached_alike(wanted, mended.end) if works else 0.0,
+    )
 
 
 def reached_alike(goal: Goal, state: State) -> float:

@@ -12,6 +12,8 @@ from embodied.evaluate.run import FamilyScores
 from embodied.tasks.item import Item, majority_baseline
 
 Scores = Mapping[str, FamilyScores]
+PLAN_FIGURES = ("executable", "goal_success", "mended_executable", "mended_goal_success")
+"""Shares over all plans: as written, and with the steps that `embodied.repair` puts in."""
 
 
 def mean(values: Sequence[float]) -> float:
@@ -61,10 +63,8 @@ def compare(items: Sequence[Item], base: Scores, tuned: Scores | None = None) ->
         "tasks": tasks,
         "mean_relative_improvement": round(mean(gains), 4) if gains else None,
         "left_out": [name for name, row in tasks.items() if tuned and row["relative_improvement"] is None],
-        "executable": pooled(tuned or base, "executable"),
-        "goal_success": pooled(tuned or base, "goal_success"),
-        "executable_base": pooled(base, "executable"),
-        "goal_success_base": pooled(base, "goal_success"),
+        **{name: pooled(tuned or base, name) for name in PLAN_FIGURES},
+        **{f"{name}_base": pooled(base, name) for name in PLAN_FIGURES},
     }
 
 

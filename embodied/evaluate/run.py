@@ -137,5 +137,11 @@ def score_plan(scores: FamilyScores, item: Item, text: str) -> None:
     """Compare a written plan with the recorded one, and run it."""
     scores.scores.append(rouge_l(text, item.gold))
     ran = run_plan(text, scene_of(item), item.world["goal"])
-    success = None if ran.goal is None else float(ran.goal == 1.0)
-    scores.add(lcs=step_overlap(text, item.gold), executable=ran.executable, steps_done=ran.done, goal_success=success)
+    scores.add(
+        lcs=step_overlap(text, item.gold),
+        executable=ran.executable,
+        steps_done=ran.done,
+        goal_success=None if ran.goal is None else ran.goal == 1.0,
+        mended_executable=ran.mended,
+        mended_goal_success=None if ran.mended_goal is None else ran.mended_goal == 1.0,
+    )

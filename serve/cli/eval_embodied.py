@@ -40,7 +40,8 @@ def command(
 
     Choices are scored by the answer's log-probability, plans by ROUGE-L and by running them. All items are verified
     without the model; intervals are 95% bootstrap. Plans: `executable` is the share whose every step can be done,
-    `goal_success` the share that reaches all that the recorded plan reaches.
+    `goal_success` the share that reaches all that the recorded plan reaches; `mended_` the same, once the steps that
+    were missing have been put in as the virtualhome tool does.
 
     \b
     Examples:

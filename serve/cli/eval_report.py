@@ -92,6 +92,8 @@ def flat(name: str, figures: Mapping[str, Any]) -> Column:
 
 def embodied_columns(one: Saved) -> list[Column]:
     """The bare model's column and, where there is one, its adapter's: each task, then what is over all of them."""
+    from embodied.evaluate.report import PLAN_FIGURES
+
     tasks, figures = one.figures["tasks"], one.figures
     bare = one.subject.model_copy(update={"adapter": "none"})
     kinds = [(str(bare), "base", "base_low", "base_high")]
@@ -104,7 +106,7 @@ def embodied_columns(one: Saved) -> list[Column]:
             task.replace("_", " "): [row[low], row[high]] for task, row in tasks.items()
         }
         after = "_base" if which == "base" else ""
-        values |= {key: figures.get(f"{key}{after}") for key in ("executable", "goal_success")}
+        values |= {key: figures.get(f"{key}{after}") for key in PLAN_FIGURES}
         values["perplexity"] = figures.get(f"perplexity_{which}")
         if which == "tuned":
             values["mean_relative_improvement"] = figures.get("mean_relative_improvement")

@@ -49,10 +49,10 @@ def test_plans_are_run_as_they_stand(small_home: Scene) -> None:
     goal = ["INSIDE(cup.7, fridge.5)"]
     good = "1. Walk to the table.\n2. Grab the cup.\n3. Walk to the fridge.\n4. Open the fridge.\n"
     good += "5. Put the cup in the fridge."
-    assert run_plan(good, small_home, goal) == (True, 1.0, 1.0)
-    assert run_plan(good.replace("4. Open the fridge.\n", ""), small_home, goal) == (False, 0.75, 0.0)
-    assert run_plan("", small_home, goal) == (False, 0.0, 0.0)
-    assert run_plan("I cannot do that.", small_home, []) == (False, 0.0, None)
+    assert run_plan(good, small_home, goal) == (True, 1.0, 1.0, True, 1.0)
+    assert run_plan(good.replace("4. Open the fridge.\n", ""), small_home, goal) == (False, 0.75, 0.0, True, 1.0)
+    assert run_plan("", small_home, goal) == (False, 0.0, 0.0, False, 0.0)
+    assert run_plan("I cannot do that.", small_home, []) == (False, 0.0, None, False, None)
 
 
 def test_recorded_plans_as_text_set_the_ceiling() -> None:
