@@ -38,8 +38,11 @@ function showSnippet(at, citation) {
   box.style.top = `${above > 8 ? above : place.bottom + 8}px`;
 }
 
+// Returns whether there was one.
 export function hideSnippet() {
+  const shown = !byId("snippet").hidden;
   byId("snippet").hidden = true;
+  return shown;
 }
 
 export function sourceList(citations) {

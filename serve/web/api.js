@@ -14,12 +14,16 @@ export const key = {
   get: () => localStorage.getItem(STORED),
   set: (text) => localStorage.setItem(STORED, text),
   forget: () => localStorage.removeItem(STORED),
-  // A link may bring the key in its fragment, which browsers do not send; it is taken out of the address at once.
+  // A link may bring a key in its fragment, which browsers do not send; it is taken out of the address at once.
+  // Returns a key that would replace another one, which is for the person to decide: anybody can make a link, and what
+  // is written under somebody else's key is theirs to read.
   takeFromAddress() {
     const given = new URLSearchParams(location.hash.slice(1)).get("key");
-    if (!given) return;
-    key.set(given);
+    if (!given) return null;
     history.replaceState(null, "", location.pathname);
+    if (key.get() && key.get() !== given) return given;
+    key.set(given);
+    return null;
   },
 };
 

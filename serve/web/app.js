@@ -2,13 +2,14 @@
 
 import { ApiError, call, key, streamTurn } from "./api.js";
 import { fillText, hideSnippet, sourceList } from "./answer.js";
-import { byId, el } from "./dom.js";
+import { byId, copyText, el } from "./dom.js";
 import { feedbackButtons } from "./feedback.js";
 import { hideWhy, showWhy } from "./why.js";
 
 const EXAMPLES = ["What is 15% of 80?", "Who painted the Mona Lisa?", "How do you say “good morning” in Spanish?"];
 const PAGE = 100; // conversations listed at a time
-const state = { conversation: null, roles: [], running: null, pages: 1 };
+// `running` is the AbortController of the answer that is being made, `opening` the conversation that is being read.
+const state = { conversation: null, opening: null, roles: [], running: null, pages: 1 };
 
 const log = byId("log");
 const message = byId("message");
@@ -16,6 +17,11 @@ const message = byId("message");
 function say(text, busy = false) {
   byId("status").textContent = text;
   byId("status").classList.toggle("busy", busy);
+}
+
+// For who listens: in a region of its own, which keeps its text, since one that is emptied soon may never be read out.
+function speak(text) {
+  byId("spoken").textContent = text;
 }
 
 // Progress
@@ -44,12 +50,11 @@ function addReply() {
 function finishReply({ holder, text }, turn) {
   fillText(text, turn.reply, turn.citations);
   holder.classList.toggle("blocked", turn.finish_reason === "content_filter");
-  const why = el("button", { type: "button", class: "why" }, "Why this answer");
+  const why = el("button", { type: "button", class: "why", "aria-controls": "why", "aria-expanded": "false" }, "Why this answer");
   why.addEventListener("click", () => showWhy(turn, why));
   const copy = el("button", { type: "button" }, "Copy");
   copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(turn.reply);
-    say("Copied.");
+    say(await copyText(turn.reply) ? "Copied." : "The browser does not let this page copy. Mark the text and copy it.");
   });
   const feedback = feedbackButtons(turn, say);
   holder.append(
@@ -73,6 +78,16 @@ function fitMessage() {
   if (message.value) message.style.height = `${message.scrollHeight}px`;
 }
 
+// Where focus in the message box would bring up a keyboard over half of the page.
+const onPhone = () => matchMedia("(pointer: coarse)").matches;
+
+// Back to writing, unless the person is somewhere else on the page.
+function backToMessage() {
+  const at = document.activeElement;
+  const free = at === null || at === document.body || byId("composer").contains(at);
+  if (free && !onPhone()) message.focus();
+}
+
 function toEnd() {
   log.scrollTop = log.scrollHeight;
 }
@@ -82,6 +97,7 @@ function toEnd() {
 async function ask(text) {
   const stop = new AbortController();
   state.running = stop;
+  state.opening = null;
   setBusy(true);
   addUser(text);
   const reply = addReply();
@@ -98,8 +114,8 @@ async function ask(text) {
       delta: (data) => { shown += data.text; reply.text.textContent = shown; toEnd(); },
       turn: (turn) => {
         finishReply(reply, turn);
-        say(`Groundling: ${turn.reply}`);
-        setTimeout(() => { if (byId("status").textContent.startsWith("Groundling:")) say(""); }, 50);
+        say("");
+        speak(`Groundling: ${turn.reply}`);
       },
     }, stop.signal);
   } catch (error) {
@@ -116,7 +132,7 @@ async function ask(text) {
       state.running = null;
       setBusy(false);
       toEnd();
-      message.focus();
+      backToMessage();
     }
   }
   await guarded(loadConversations());
@@ -171,9 +187,10 @@ async function readConversation(id) {
 
 async function openConversation(id) {
   if (state.running) return;
-  const asker = key.get();
+  const opening = state.opening = { id };
   const whole = await guarded(readConversation(id));
-  if (!whole || key.get() !== asker) return;
+  if (!whole || state.opening !== opening) return; // meanwhile something else was opened, asked or deleted
+  state.opening = null;
   clearLog();
   state.conversation = whole.id;
   byId("role").value = whole.role;
@@ -190,14 +207,24 @@ async function openConversation(id) {
 
 async function deleteConversation(id, title) {
   if (!confirm(`Delete “${title}” for good?`)) return;
-  await guarded(call("DELETE", `/v1/conversations/${encodeURIComponent(id)}`));
-  if (id === state.conversation) newConversation();
+  const deleted = await guarded(call("DELETE", `/v1/conversations/${encodeURIComponent(id)}`).then(() => true));
+  if (deleted && state.opening?.id === id) state.opening = null;
+  if (deleted && id === state.conversation) {
+    leave();
+    newConversation();
+  }
   await guarded(loadConversations());
+}
+
+// Gives up the answer that is being made: nobody is left to see it.
+function leave() {
+  state.running?.abort();
+  state.running = null;
 }
 
 function newConversation() {
   if (state.running) return;
-  state.conversation = null;
+  state.conversation = state.opening = null;
   clearLog();
   byId("welcome").hidden = false;
   byId("title").textContent = "New conversation";
@@ -205,7 +232,7 @@ function newConversation() {
   showOpening();
   closeSidebar();
   for (const item of document.querySelectorAll("#conversations .current")) item.classList.remove("current");
-  message.focus();
+  if (!onPhone()) message.focus();
 }
 
 function clearLog() {
@@ -213,6 +240,7 @@ function clearLog() {
   hideWhy();
   hideSnippet();
   say("");
+  speak("");
 }
 
 function showOpening() {
@@ -244,8 +272,7 @@ function askForKey(problem = "") {
 
 // Nothing of whoever used the page before may stay on it.
 function changeKey(text) {
-  state.running?.abort();
-  state.running = null;
+  leave();
   if (text) key.set(text);
   else key.forget();
   state.pages = 1;
@@ -258,13 +285,27 @@ function setTheme(theme) {
   byId("theme").textContent = theme === "dark" ? "Light mode" : "Dark mode";
 }
 
+// Only on a phone can it be closed. Returns whether it was open.
 function closeSidebar() {
+  const open = byId("sidebar").classList.contains("open");
   byId("sidebar").classList.remove("open");
+  byId("open-sidebar").setAttribute("aria-expanded", "false");
+  return open;
+}
+
+function openSidebar() {
+  byId("sidebar").classList.add("open");
+  byId("open-sidebar").setAttribute("aria-expanded", "true");
+  byId("new-chat").focus();
 }
 
 async function start() {
-  key.takeFromAddress();
+  const offered = key.takeFromAddress();
   const roles = await guarded(call("GET", "/v1/roles"));
+  if (offered) { // after the call, whose own problem with the key kept here would be told in its place
+    byId("key").value = offered;
+    askForKey("The link that you followed brings another key than the one kept here. Continue only if you trust it.");
+  }
   if (!roles) return;
   state.roles = roles.data;
   byId("role").replaceChildren(...roles.data.map(({ name }) => el("option", { value: name }, name)));
@@ -273,7 +314,7 @@ async function start() {
     el("button", { type: "button", on: { click: () => ask(text) } }, text)));
   if (!state.conversation) showOpening();
   await guarded(loadConversations());
-  message.focus();
+  backToMessage();
 }
 
 byId("composer").addEventListener("submit", (event) => {
@@ -291,16 +332,14 @@ message.addEventListener("keydown", (event) => {
 });
 message.addEventListener("input", fitMessage);
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || byId("key-dialog").open) return;
-  hideSnippet();
-  if (state.running) state.running.abort();
-  else if (!hideWhy()) closeSidebar();
+  if (event.key !== "Escape" || event.isComposing || byId("key-dialog").open) return;
+  if (!hideSnippet() && !hideWhy() && !closeSidebar()) state.running?.abort(); // what lies on top goes first
 });
 byId("stop").addEventListener("click", () => state.running?.abort());
 byId("new-chat").addEventListener("click", newConversation);
 byId("role").addEventListener("change", showOpening);
 byId("close-why").addEventListener("click", hideWhy);
-byId("open-sidebar").addEventListener("click", () => { byId("sidebar").classList.add("open"); byId("new-chat").focus(); });
+byId("open-sidebar").addEventListener("click", openSidebar);
 byId("close-sidebar").addEventListener("click", () => { closeSidebar(); byId("open-sidebar").focus(); });
 byId("theme").addEventListener("click", () => {
   const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
@@ -309,6 +348,7 @@ byId("theme").addEventListener("click", () => {
 });
 byId("more-conversations").addEventListener("click", () => { state.pages += 1; guarded(loadConversations()); });
 byId("forget-key").addEventListener("click", () => { changeKey(null); write(""); askForKey(); });
-byId("key-form").addEventListener("submit", () => { changeKey(byId("key").value.trim()); byId("key").value = ""; start(); });
+byId("key-form").addEventListener("submit", () => { changeKey(byId("key").value.trim()); start(); });
+byId("key-dialog").addEventListener("close", () => { byId("key").value = ""; });
 setTheme(localStorage.getItem("groundling-theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
 start();

@@ -26,6 +26,21 @@ export function icon(path, kind = "") {
 
 export const byId = (id) => document.getElementById(id);
 
+// Puts text on the clipboard. Browsers offer theirs to safe origins only; over plain http the old way is left.
+// Returns whether it worked.
+export async function copyText(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const before = document.activeElement;
+  const box = el("textarea", { class: "hidden", "aria-hidden": "true" });
+  box.value = text;
+  document.body.append(box);
+  box.select();
+  const copied = document.execCommand("copy");
+  box.remove();
+  before?.focus();
+  return copied;
+}
+
 // Only addresses that open a page: a source may be anybody's, and "javascript:" is an address too.
 export function safeUrl(text) {
   try {

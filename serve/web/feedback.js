@@ -19,17 +19,20 @@ export function feedbackButtons(turn, say) {
     up.setAttribute("aria-pressed", String(value === "up"));
     down.setAttribute("aria-pressed", String(value === "down"));
   }
+  // Returns whether it was kept.
   async function give(body) {
     try {
       await call("PUT", `/v1/turns/${encodeURIComponent(turn.id)}/feedback`, body);
       mark(body.thumb);
       say("Thank you, your feedback is kept.");
+      return true;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       say(error.message);
+      return false;
     }
   }
-  up.addEventListener("click", () => { holder.replaceChildren(); give({ thumb: "up" }); });
+  up.addEventListener("click", async () => { if (await give({ thumb: "up" })) holder.replaceChildren(); });
   down.addEventListener("click", () => {
     if (holder.firstChild) { holder.replaceChildren(); return; }
     holder.append(form(give, () => { holder.replaceChildren(); down.focus(); }));
@@ -46,15 +49,18 @@ function form(give, close) {
   const better = el("textarea", { rows: 2, maxlength: 8000, "aria-label": "A better answer" , placeholder: "What should it have said? (optional)" });
   const chips = Object.entries(REASONS).map(([value, label]) =>
     el("label", { class: "chip" }, el("input", { type: "radio", name: "reason", value }), label));
+  const send = el("button", { type: "submit", class: "primary" }, "Send feedback");
   const made = el("form", { class: "feedback" },
     el("fieldset", {}, el("legend", {}, "What was wrong with it?"), ...chips), better,
     el("div", { class: "row" },
       el("button", { type: "button", on: { click: close } }, "Cancel"),
-      el("button", { type: "submit", class: "primary" }, "Send feedback")));
-  made.addEventListener("submit", (event) => {
+      send));
+  made.addEventListener("submit", async (event) => {
     event.preventDefault();
-    give({ thumb: "down", reason: made.elements.reason.value || null, better: better.value.trim() || null });
-    close();
+    send.disabled = true;
+    const kept = await give({ thumb: "down", reason: made.elements.reason.value || null, better: better.value.trim() || null });
+    send.disabled = false;
+    if (kept) close(); // otherwise what was written stays, to be sent again
   });
   return made;
 }

@@ -7,8 +7,12 @@ const STAGES = { generate: "Writing", score: "Judging", tools: "Tools", research
 
 let opener = null;
 
+// Opened again by the same button, it closes.
 export function showWhy(turn, from) {
+  if (opener === from && hideWhy()) return;
+  opener?.setAttribute("aria-expanded", "false");
   opener = from;
+  opener.setAttribute("aria-expanded", "true");
   byId("why-body").replaceChildren(...sections(turn));
   byId("why").hidden = false;
   byId("why-title").focus();
@@ -17,7 +21,8 @@ export function showWhy(turn, from) {
 export function hideWhy() {
   if (byId("why").hidden) return false;
   byId("why").hidden = true;
-  opener?.focus();
+  opener.setAttribute("aria-expanded", "false");
+  opener.focus();
   return true;
 }
 

@@ -185,6 +185,24 @@ async def test_the_key_leaves_the_address_at_once(open_page: Open, served: Runni
     assert page.url == f"{served.url}/"
 
 
+async def test_a_link_does_not_replace_the_key_that_is_kept_without_asking(open_page: Open, served: Running):
+    page = await open_page()
+    await expect(page.get_by_label("Role of the agent")).to_have_value("assistant")
+    other = await served.another_key()
+    kept = "localStorage.getItem('groundling-key')"
+    for answer, expected in (("Escape", served.key), ("Enter", other)):
+        await page.goto("about:blank")
+        await page.goto(f"{served.url}/#key={other}")
+        dialog = page.get_by_role("dialog", name="API key")
+        await expect(dialog).to_contain_text("another key than the one kept here")
+        await expect(dialog.get_by_label("Key")).to_have_value(other)
+        assert await page.evaluate(kept) == served.key
+        assert page.url == f"{served.url}/"
+        await page.keyboard.press(answer)
+        await expect(dialog).to_be_hidden()
+        assert await page.evaluate(kept) == expected
+
+
 async def test_it_works_at_phone_width(open_page: Open):
     page = await open_page(width=375, height=740, has_touch=True, is_mobile=True, device_scale_factor=2)
     await ask(page, "Where does the Vistula flow?")
@@ -196,9 +214,15 @@ async def test_it_works_at_phone_width(open_page: Open):
     await expect(page.get_by_role("complementary")).to_be_in_viewport()
     await shot(page, "phone-why")
     await page.get_by_role("button", name="Close", exact=True).click()
+    await expect(page.get_by_label("Message", exact=True)).not_to_be_focused()  # its keyboard would hide the answer
+    menu = page.locator("#open-sidebar")
+    await expect(menu).to_have_attribute("aria-expanded", "false")
     await page.get_by_role("button", name="Conversations").click()
+    await expect(menu).to_have_attribute("aria-expanded", "true")
     await expect(page.get_by_role("navigation")).to_be_in_viewport()
     await shot(page, "phone-conversations")
+    await page.keyboard.press("Escape")
+    await expect(menu).to_have_attribute("aria-expanded", "false")
 
 
 async def test_it_can_be_used_by_keyboard_alone_and_says_what_things_are(open_page: Open):
@@ -303,3 +327,117 @@ async def test_all_conversations_can_be_listed(open_page: Open, served: Running)
     await expect(older).to_be_hidden()
     await ask(page, "say one more")
     await expect(items).to_have_count(231)
+
+
+async def test_escape_closes_a_panel_before_it_stops_the_answer(open_page: Open):
+    page = await open_page()
+    await ask(page, "say something")
+    why = page.get_by_role("button", name="Why this answer")
+    await expect(why).to_have_attribute("aria-expanded", "false")
+    await ask(page, "slow 30")
+    await why.click()
+    panel = page.get_by_role("complementary", name="Why this answer")
+    await expect(panel).to_be_visible()
+    await expect(why).to_have_attribute("aria-expanded", "true")
+    await page.keyboard.press("Escape")
+    await expect(panel).to_be_hidden()
+    await expect(why).to_have_attribute("aria-expanded", "false")
+    await expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".reply").last).to_have_text("Stopped.")
+
+
+async def test_an_answer_is_spoken_and_leaves_the_focus_where_it_is(open_page: Open):
+    page = await open_page()
+    await ask(page, "say the first one")
+    await expect(page.locator("#spoken[aria-live=polite]")).to_have_text("Groundling: the first one")
+    await ask(page, "slow 1 about nothing")
+    await page.get_by_role("button", name="Why this answer").first.click()
+    await expect(page.get_by_role("heading", name="Why this answer")).to_be_focused()
+    await expect(page.get_by_role("button", name="Why this answer")).to_have_count(2)
+    await expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
+    await expect(page.get_by_role("heading", name="Why this answer")).to_be_focused()
+    await expect(page.locator("#spoken")).to_contain_text("slow 1 about nothing")
+
+
+async def test_feedback_that_could_not_be_kept_is_still_there_to_send_again(open_page: Open):
+    page = await open_page()
+    await ask(page, "say something dull")
+
+    async def fail(route: Route) -> None:
+        await route.fulfill(status=503, json={"error": {"message": "The database cannot be used now."}})
+
+    await page.route("**/feedback", fail)
+    await page.get_by_role("button", name="Bad answer").click()
+    better = page.get_by_label("A better answer")
+    await better.fill("Something bright.")
+    send = page.get_by_role("button", name="Send feedback")
+    await send.click()
+    await expect(page.get_by_role("status")).to_have_text("The database cannot be used now.")
+    await expect(better).to_have_value("Something bright.")
+    await page.unroute("**/feedback")
+    await send.click()
+    await expect(better).to_be_hidden()
+    await expect(page.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_without_the_clipboard_of_safe_origins_an_answer_is_copied_all_the_same(open_page: Open):
+    page = await open_page()
+    await ask(page, "say copy me")
+    await page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    await page.get_by_role("button", name="Copy").click()
+    await expect(page.get_by_role("status")).to_have_text("Copied.")
+    box = page.get_by_label("Message", exact=True)
+    await box.focus()
+    await page.keyboard.press("Control+V")
+    await expect(box).to_have_value("copy me")
+
+
+async def test_the_conversation_that_was_clicked_last_is_shown_however_slow_others_are(
+    open_page: Open, served: Running
+):  # fmt: skip
+    async with served.client() as client:
+        for name in ("first", "second"):
+            made = (await client.post("/v1/conversations", json={"title": name})).json()["id"]
+            await client.post("/v1/turns", json={"message": f"say the {name} one", "conversation": made})
+    page = await open_page()
+    sidebar = page.get_by_role("navigation", name="Conversations")
+    held: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        if held:
+            await route.continue_()
+        else:
+            held.append(route)
+
+    await page.route("**/v1/conversations/conv_*", hold)
+    await sidebar.get_by_role("button", name="first", exact=True).click()
+    await eventually(lambda: held)
+    await sidebar.get_by_role("button", name="second", exact=True).click()
+    await expect(page.locator(".reply .text")).to_have_text("the second one")
+    async with page.expect_response("**/v1/conversations/conv_*"):
+        await held[0].continue_()
+    await page.wait_for_timeout(100)
+    await expect(page.locator(".reply .text")).to_have_text("the second one")
+
+
+async def test_the_conversation_that_is_being_answered_can_be_deleted(open_page: Open, served: Running):
+    page = await open_page()
+    page.on("dialog", lambda dialog: dialog.accept())
+    sidebar = page.get_by_role("navigation", name="Conversations")
+    await ask(page, "say hello")
+    await expect(sidebar.get_by_role("listitem")).to_have_count(1)
+    await ask(page, "slow 30")
+    await page.route(
+        "**/v1/conversations/conv_*",
+        lambda route: route.fulfill(status=503, json={"error": {"message": "Not now."}}),
+        times=1,
+    )
+    delete = sidebar.get_by_role("button", name="Delete “say hello”")
+    await delete.click()
+    await expect(page.get_by_role("status")).to_have_text("Not now.")
+    await expect(page.locator(".reply")).to_have_count(2)
+    await delete.click()
+    await expect(page.locator(".reply, #conversations li")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
+    await eventually(lambda: served.agent.decoder.cancelled == 1)  # type: ignore[attr-defined]
