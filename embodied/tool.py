@@ -54,7 +54,7 @@ class VirtualHome(Tool):
         tried = await self._proposed(query, order, known)
         advice = tried if isinstance(tried, Advice) else known
         if advice is None:
-            logger.info("no plan for %r: the model's own %s", order, tried)
+            logger.info("no plan: the model's own %s", tried)  # what was asked is somebody's own
             return []
         told = f"{advice.origin}; the model's own plan {tried}" if isinstance(tried, str) and tried else advice.origin
         source = Source(title=f"VirtualHome simulated home, {told}", id=f"virtualhome:{advice.scene.name}")

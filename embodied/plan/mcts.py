@@ -205,7 +205,7 @@ def search(
         run.simulate()
         done += 1
     reached, plan = run.best
-    plan = shorten(simulator, goal, start, plan, reached)
+    plan, reached = shorten(simulator, goal, start, plan, reached)
     note = ""
     if reached < 1.0:
         lacks = goal.missing(execute(simulator, plan, start).state)
@@ -214,16 +214,21 @@ def search(
     return Found(plan, reached, done, len(run.table), time.perf_counter() - began, note)
 
 
-def shorten(simulator: Simulator, goal: Goal, start: State, plan: tuple[Step, ...], reached: float) -> tuple[Step, ...]:
-    """Leave out every step without which the plan still runs and reaches as much, pairs of steps included."""
+def shorten(
+    simulator: Simulator, goal: Goal, start: State, plan: tuple[Step, ...], reached: float
+) -> tuple[tuple[Step, ...], float]:
+    """The plan without every step, or pair of steps, that it runs without and reaches as much, and what it reaches.
+
+    That is more than before where a step undid a part of the goal.
+    """
     for size in (1, 2, 1):
         at = len(plan) - size
         while at >= 0:
             shorter = plan[:at] + plan[at + size :]
             outcome = execute(simulator, shorter, start)
-            if outcome.ok and goal.reached(outcome.state) >= reached:
-                plan = shorter
+            if outcome.ok and (now := goal.reached(outcome.state)) >= reached:
+                plan, reached = shorter, now
                 at = min(at, len(plan)) - size
             else:
                 at -= 1
-    return plan
+    return plan, reached

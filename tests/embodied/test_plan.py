@@ -9,7 +9,7 @@ from embodied.errors import GoalError
 from embodied.explore import explore, plausible
 from embodied.homes import generate_home
 from embodied.plan import Found, SearchSettings, goal_between, goal_from_text, search
-from embodied.plan.mcts import shorten
+from embodied.plan.mcts import _Search, shorten
 from embodied.plan.sample import sample_goal
 from embodied.world import Action, Scene, Simulator, Step, execute, initial, render_line
 
@@ -69,7 +69,31 @@ def test_shortening_leaves_out_what_is_not_needed(small_home: Scene) -> None:
     detour += [Step(Action.GRAB, names["knife"]), Step(Action.DROP, names["knife"])]
     goal = goal_from_text(["HOLDS(cup)"], small_home)
     plan = shorten(Simulator(small_home), goal, initial(small_home), tuple(detour), 1.0)
-    assert plan == (detour[1], detour[2])
+    assert plan == ((detour[1], detour[2]), 1.0)
+
+
+def test_shortening_never_gives_back_what_leaving_out_a_step_gained(small_home: Scene) -> None:
+    names = {name: found[0] for name, found in small_home.by_name.items()}
+    fridge, lamp = names["fridge"], names["lamp"]
+    steps = [Step(Action.WALK, fridge), Step(Action.OPEN, fridge), Step(Action.CLOSE, fridge)]
+    steps += [Step(Action.WALK, lamp), Step(Action.PLUGIN, lamp), Step(Action.SWITCHON, lamp)]
+    goal = goal_from_text(["OPEN(fridge)", "ON(lamp)"], small_home)
+    simulator, start = Simulator(small_home), initial(small_home)
+    assert goal.reached(execute(simulator, steps).state) == 0.5
+    plan, reached = shorten(simulator, goal, start, tuple(steps), 0.5)
+    assert plan == tuple(steps[:2] + steps[3:])
+    assert reached == 1.0 == goal.reached(execute(simulator, plan).state)
+
+
+def test_a_plan_that_gets_whole_by_being_shortened_lacks_nothing(
+    small_home: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {name: found[0] for name, found in small_home.by_name.items()}
+    fridge = names["fridge"]
+    steps = (Step(Action.WALK, fridge), Step(Action.OPEN, fridge), Step(Action.CLOSE, fridge))
+    monkeypatch.setattr(_Search, "simulate", lambda search: setattr(search, "best", (0.0, steps)))
+    found = plan_for(small_home, "OPEN(fridge)", simulations=1)
+    assert (found.plan, found.reached, found.note) == (steps[:2], 1.0, "")
 
 
 def test_sampled_goals_are_reached(archive: Archive) -> None:

@@ -191,3 +191,10 @@ def test_requests_are_told_from_questions() -> None:
 
 def test_the_tool_passes_the_conformance_suite() -> None:
     check_tool(VirtualHome(), examples=["How do I make coffee?"], foreign=["What is the capital of France?"])
+
+
+async def test_the_log_does_not_repeat_what_was_asked(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        assert await ask("How do I heat up the milk?", ["Eat the microwave."]) == ""
+    assert "no plan: the model's own did not work" in caplog.text
+    assert "milk" not in caplog.text
