@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
 
 from dialog.errors import MessageError
+from safety.records import Message as Message
 
 MAX_CHARS = 100_000
 """Longest message, in characters. Longer ones are refused before they are tokenised; the model's context is less."""
-
-
-class Message(BaseModel):
-    """One message of a conversation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 def clean_text(text: str) -> str:

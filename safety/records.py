@@ -1,4 +1,4 @@
-"""Evaluation records of safety and quality, and the reader of JSONL that names file, line and field.
+"""Evaluation records, and the reader of JSONL that names file, line and field.
 
 The shapes are the same for public data (`safety.sources` makes them) and for a user's own files. Boundary: a
 record is plain data; how it is put to a model is the dialog's affair.
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from safety.errors import DataError
 
@@ -21,8 +21,8 @@ Rating = Annotated[float, Field(ge=0.0, le=1.0)]
 """A human rating as a fraction of its scale: 1 has the attribute, 0 has not."""
 
 
-class ContextTurn(BaseModel):
-    """One message before the reply."""
+class Message(BaseModel):
+    """One message of a conversation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,7 +41,7 @@ class Record(BaseModel):
 class SafetyRecord(Record):
     """A reply in its context, and whether it is unsafe. A text to be judged on its own has an empty context."""
 
-    context: tuple[ContextTurn, ...]
+    context: tuple[Message, ...]
     response: str = Field(min_length=1)
     unsafe: Literal[0, 1]
     objective: str | None = Field(default=None, description="The objective in question, see `safety.objectives`.")
@@ -50,7 +50,7 @@ class SafetyRecord(Record):
 class QualityRecord(Record):
     """A reply in its context, rated on some of the three quality attributes (LaMDA, section 4.1)."""
 
-    context: tuple[ContextTurn, ...]
+    context: tuple[Message, ...]
     response: str = Field(min_length=1)
     sensible: Rating | None = None
     specific: Rating | None = None
@@ -64,11 +64,35 @@ class PromptRecord(Record):
     unsafe: Literal[0, 1]
 
 
-def context_of(texts: Sequence[str]) -> tuple[ContextTurn, ...]:
+class GroundedQuestion(Record):
+    """A question over a corpus. No answers: the corpus does not hold one."""
+
+    question: str = Field(min_length=1)
+    answers: tuple[str, ...]
+    source_ids: tuple[str, ...] = ()
+
+
+class GroundedRecord(Record):
+    """A reply, and whether the knowledge holds all that it says."""
+
+    knowledge: str = Field(min_length=1)
+    context: tuple[Message, ...]
+    response: str = Field(min_length=1)
+    grounded: Literal[0, 1]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("grounded"), bool):
+            return {**value, "grounded": int(value["grounded"])}
+        return value
+
+
+def context_of(texts: Sequence[str]) -> tuple[Message, ...]:
     """Alternating turns whose last one is the user's: what precedes a reply."""
     last = len(texts) - 1
     return tuple(
-        ContextTurn(role="user" if (last - i) % 2 == 0 else "assistant", content=text) for i, text in enumerate(texts)
+        Message(role="user" if (last - i) % 2 == 0 else "assistant", content=text) for i, text in enumerate(texts)
     )
 
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dialog.decoder import Tokenizer
-from dialog.dialect import Dialect, Pair, Step
+from dialog.dialect import Attribute, Dialect, Pair, Step
 from dialog.errors import FinetuneError, RecordError
 from dialog.evidence import Evidence, harmless
 from dialog.finetune.records import (
-    Attribute,
     Discrimination,
     Generation,
     Groundedness,

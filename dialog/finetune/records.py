@@ -15,17 +15,17 @@ data; `examples` turns it into tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dialog.dialect import Attribute
 from dialog.errors import RecordError
 from dialog.messages import Message
-from safety.records import ContextTurn, QualityRecord, Rating, SafetyRecord, describe, read_json_lines
+from safety.records import QualityRecord, Rating, SafetyRecord, describe, read_json_lines
 
-Attribute = Literal["sensible", "specific", "interesting", "safe"]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -107,39 +107,6 @@ class PlainText(Shape):
     text: Text
 
 
-class GroundedQuestion(Shape):
-    """An evaluation record: a question over a corpus. No answers: the corpus does not hold one."""
-
-    question: Text
-    answers: tuple[str, ...]
-    source_ids: tuple[str, ...] = ()
-
-
-class CorpusArticle(Shape):
-    """A document of an evaluation corpus."""
-
-    id: Text
-    title: str
-    text: Text
-    url: str | None = None
-
-
-class GroundedRecord(Shape):
-    """An evaluation record: is the reply held by the knowledge."""
-
-    knowledge: Text
-    context: tuple[Message, ...]
-    response: Text
-    grounded: Literal[0, 1]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _numbers(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("grounded"), bool):
-            return {**value, "grounded": int(value["grounded"])}
-        return value
-
-
 TrainingRecord = Generation | Discrimination | Judged | Preference | Groundedness | ResearchRecord | PlainText
 
 
@@ -202,15 +169,10 @@ def parse(value: Any) -> TrainingRecord:
     )
 
 
-def messages(context: Iterable[ContextTurn]) -> tuple[Message, ...]:
-    """A record's context as messages."""
-    return tuple(Message(role=turn.role, content=turn.content) for turn in context)
-
-
 def from_safety(record: SafetyRecord) -> Judged:
     """A safety label as a rating of SAFE."""
     return Judged(
-        context=messages(record.context),
+        context=record.context,
         response=record.response,
         ratings={"safe": 1.0 - record.unsafe},
         source=record.source,
@@ -227,12 +189,10 @@ def from_quality(record: QualityRecord) -> Judged:
     ratings: dict[Attribute, Rating] = {name: value for name, value in values.items() if value is not None}
     if not ratings:
         raise ValueError("no rating. Give at least one of 'sensible', 'specific', 'interesting'.")
-    return Judged(context=messages(record.context), response=record.response, ratings=ratings, source=record.source)
+    return Judged(context=record.context, response=record.response, ratings=ratings, source=record.source)
 
 
 def from_pair(pair: Sequence[SafetyRecord]) -> Preference:
     """A (preferred, rejected) pair of `safety.sources.hh_pairs`."""
     chosen, rejected = pair
-    return Preference(
-        context=messages(chosen.context), chosen=chosen.response, rejected=rejected.response, source=chosen.source
-    )
+    return Preference(context=chosen.context, chosen=chosen.response, rejected=rejected.response, source=chosen.source)

@@ -28,7 +28,6 @@ from dialog.finetune.records import (
     from_pair,
     from_quality,
     from_safety,
-    messages,
     read_training_records,
 )
 from dialog.finetune.retention import read_texts, text_key
@@ -70,7 +69,7 @@ def dialogs(path: Path, seed: int) -> list[Keyed]:
     found: list[Keyed] = []
     for dialog in sources.human_dialogs(path):
         for i in rng.sample(range(1, len(dialog)), min(2, len(dialog) - 1)):
-            record = Generation(context=messages(context_of(dialog[max(0, i - 4) : i])), response=dialog[i])
+            record = Generation(context=context_of(dialog[max(0, i - 4) : i]), response=dialog[i])
             found.append(Keyed(dialog[0], record, sources.dialog_text(dialog)))
     return found
 

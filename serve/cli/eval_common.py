@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dialog.dialect import Dialect, Read
     from dialog.roles import Role
     from safety.metrics import Interval
-    from safety.records import ContextTurn
+    from safety.records import Message
     from serve.assemble import AgentOptions
     from serve.cli.eval_saved import Subject
 
@@ -61,7 +61,7 @@ class Judge:
     role: Role
 
     async def attributes(
-        self, items: Sequence[tuple[Sequence[ContextTurn], str]], wanted: Sequence[str], done: Callable[[float], None]
+        self, items: Sequence[tuple[Sequence[Message], str]], wanted: Sequence[str], done: Callable[[float], None]
     ) -> list[dict[str, float]]:
         """P(attribute) of each (context, reply), for `wanted` attributes."""
         reads = [read for read in self.dialect.attribute_reads if set(read.pairs) & set(wanted)]
@@ -88,14 +88,12 @@ class Judge:
             done(start + len(part))
         return found
 
-    def fit(self, context: Sequence[ContextTurn], reserve: int) -> list[int]:
+    def fit(self, context: Sequence[Message], reserve: int) -> list[int]:
         """The base prompt of the newest turns that fit the model with `reserve` tokens to come."""
         from dialog.finetune.examples import NO_CONTEXT
-        from dialog.messages import Message
+        from safety.records import Message
 
-        kept = [Message(role=turn.role, content=turn.content) for turn in context] or [
-            Message(role="user", content=NO_CONTEXT)
-        ]
+        kept = [*context] or [Message(role="user", content=NO_CONTEXT)]
         room = self.decoder.info.context_length - reserve
         while len(ids := self.dialect.base_prompt(kept, self.role)) > room and len(kept) > 1:
             kept = kept[1:]
@@ -158,7 +156,7 @@ def both_labels(labels: Sequence[int], data: Path, field: str) -> None:
         )
 
 
-def opening(context: Sequence[ContextTurn], otherwise: str) -> str:
+def opening(context: Sequence[Message], otherwise: str) -> str:
     """What rows of one context share: its first message. A text alone is its own context."""
     return context[0].content if context else otherwise
 

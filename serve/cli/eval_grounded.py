@@ -34,9 +34,8 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
       groundling eval grounded --data begin.jsonl --adapter judge
     """
     from dialog.errors import RecordError
-    from dialog.finetune.records import GroundedRecord
     from safety.metrics import auroc, bootstrap, f1
-    from safety.records import read_records
+    from safety.records import GroundedRecord, read_records
     from serve.progress import progress
 
     records = read_records(data, GroundedRecord, error=RecordError, limit=limit)

@@ -16,8 +16,8 @@ from serve.cli.eval_common import chosen, intervals_of, model_options, show, val
 
 if TYPE_CHECKING:
     from dialog.decoder import Decoder
-    from dialog.finetune.records import GroundedQuestion
     from dialog.turn import Turn
+    from safety.records import GroundedQuestion
     from serve.assemble import AgentOptions
 
 _MARKER = re.compile(r"\[\d+\]")
@@ -58,8 +58,7 @@ def command(
       groundling eval questions --data questions.jsonl --corpus articles.jsonl --limit 100 --json
     """
     from dialog.errors import RecordError
-    from dialog.finetune.records import GroundedQuestion
-    from safety.records import read_records
+    from safety.records import GroundedQuestion, read_records
 
     questions = read_records(data, GroundedQuestion, error=RecordError, limit=limit)
     with tempfile.TemporaryDirectory(prefix="groundling-") as folder:

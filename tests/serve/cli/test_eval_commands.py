@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from transformers import AutoTokenizer
 
-from dialog.finetune.records import GroundedQuestion
+from safety.records import GroundedQuestion
 from serve.assemble import AgentOptions
 from serve.cli import eval_questions
 from serve.cli.eval_baselines import baselines

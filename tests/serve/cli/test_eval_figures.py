@@ -7,9 +7,8 @@ from click.testing import CliRunner
 
 from dialog.agent import NO_SOURCE
 from dialog.decoder import DecoderInfo
-from dialog.finetune.records import GroundedQuestion
 from dialog.turn import Candidate, Citation, Scores, Timings, Turn, Usage
-from safety.records import PromptRecord
+from safety.records import GroundedQuestion, PromptRecord
 from serve.cli import eval_prompts, eval_questions
 from serve.cli.evaluate import evaluate
 
