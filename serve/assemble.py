@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dialog.agent import Agent, AgentSettings
 from dialog.decoder import Decoder, Sampling
-from dialog.dialect import choose_dialect
+from dialog.dialect import Dialect, choose_dialect
 from dialog.finetune.adapters import AdapterCard
 from dialog.roles import load_role
 from safety.policy import Policy
 from serve.adapters import find_adapter
 from serve.errors import SettingsError
 from serve.store import DEFAULT_MODEL, ModelStore
+from toolset.plugins import Loaded
 
 CPU_CANDIDATES = 4
 """Candidates of the embedded engine on a CPU: a turn in seconds; LaMDA's 16 take about twice as long."""
@@ -68,9 +69,6 @@ async def assemble(options: AgentOptions) -> Assembled:
 
     Raises ModelStoreError, SettingsError, AdapterError, RoleError, ToolConfigError.
     """
-    from embodied.propose import model_proposer
-    from serve.tools import load_tools
-
     role = load_role(options.role)
     card = card_of(options)
     decoder = await open_named_decoder(options)
@@ -81,9 +79,8 @@ async def assemble(options: AgentOptions) -> Assembled:
         except ValueError as error:
             raise SettingsError(str(error)) from error
         tokens = CPU_PLAN_TOKENS if is_slow(decoder) else PLAN_TOKENS
-        propose = model_proposer(decoder, dialect, max_tokens=tokens, loop=asyncio.get_running_loop())
         # In a thread: a first start builds the corpus, for minutes, and a service must answer its probes meanwhile.
-        loaded = await asyncio.to_thread(load_tools, options.tools_config, corpus=options.corpus, propose=propose)
+        loaded = await asyncio.to_thread(_tools, options, decoder, dialect, tokens, asyncio.get_running_loop())
         toolset = loaded.toolset
         settings, notices = sampling_for(options, decoder)
         if card is not None and card.dialect != dialect.name:
@@ -103,12 +100,23 @@ async def assemble(options: AgentOptions) -> Assembled:
     return Assembled(agent, notices)
 
 
+def _tools(
+    options: AgentOptions, decoder: Decoder, dialect: Dialect, plan_tokens: int, loop: asyncio.AbstractEventLoop
+) -> Loaded:
+    """The tools, of which one asks the decoder, on its loop, for plans."""
+    from embodied.propose import model_proposer
+    from serve.tools import load_tools
+
+    propose = model_proposer(decoder, dialect, max_tokens=plan_tokens, loop=loop)
+    return load_tools(options.tools_config, corpus=options.corpus, propose=propose)
+
+
 async def open_named_decoder(options: AgentOptions) -> Decoder:
     """The decoder for a model, engine and adapter by name. Raises what the store and the engines raise."""
     from serve.engines import open_decoder
 
     adapter, _ = find_adapter(options.adapter, options.model, options.engine)
-    model = ModelStore().pull(options.model)
+    model = await asyncio.to_thread(ModelStore().pull, options.model)  # fetching must not hold up a service's probes
     return await open_decoder(
         options.engine,
         model.path,

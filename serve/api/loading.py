@@ -30,11 +30,9 @@ NAMES = ("model", "engine", "adapter", "corpus", "role", "candidates", "max_toke
 async def assembled(settings: Settings) -> Agent:
     """The agent that the settings' model, engine, adapter, corpus and role make."""
     from serve.assemble import AgentOptions, assemble
-    from serve.store import ModelStore
 
     asked = {name: getattr(settings, name) for name in NAMES if getattr(settings, name) is not None}
     options = AgentOptions(**asked)
-    await asyncio.to_thread(ModelStore().pull, options.model)  # fetching must not hold up the probes
     agent, notices = await assemble(options)
     for notice in notices:
         logger.info("%s", notice)

@@ -186,7 +186,8 @@ class Session:
         assert self.agent is not None
         info = self.agent.decoder.info
         tools = ", ".join(self.agent.toolset.names) or "none"
-        errors.print(f"{info.model} · {info.engine} on {info.device} · tools: {tools}", style="dim", highlight=False)
+        where = info.engine if info.device == info.engine else f"{info.engine} on {info.device}"
+        errors.print(f"{info.model} · {where} · tools: {tools}", style="dim", highlight=False)
         for notice in self.notices:
             errors.print(notice, style="dim", highlight=False, markup=False)
         errors.print("/help lists commands, Ctrl-D leaves.", style="dim")

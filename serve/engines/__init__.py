@@ -47,7 +47,9 @@ async def open_decoder(
     if engine == "vllm":
         from serve.engines.vllm import VllmDecoder
 
-        return await VllmDecoder.load(model_folder, device=device, dtype=dtype, threads=threads, **given)
+        return await asyncio.to_thread(
+            VllmDecoder.load, model_folder, device=device, dtype=dtype, threads=threads, **given
+        )
     if engine.startswith(("http://", "https://")):
         from serve.engines.remote import RemoteDecoder
 

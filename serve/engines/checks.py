@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
 from dialog.errors import ContextLengthError, EngineUnavailable
 from serve.errors import ServeError
+from toolset.clean import MAX_ERROR, one_line
+
+LABELS_AT_ONCE = 128
+"""vLLM reads at most so many labels in one request (`MAX_LOGPROB_TOKEN_IDS`)."""
 
 
 class DecoderInputError(ServeError, ValueError):
@@ -34,9 +40,28 @@ def check_score(info: DecoderInfo, prompts_ids: Sequence[Sequence[int]], label_i
             raise ContextLengthError(len(prompt_ids) + 1, info.context_length)
 
 
+def reason(error: object) -> str:
+    """A library's or a server's own words as a part of a message of ours."""
+    return one_line(str(error), MAX_ERROR)
+
+
+def shown_name(model_name: str) -> str:
+    """A model's name as clients may see it: of a folder its last part, since where it lies is the operator's affair."""
+    folder = Path(model_name).expanduser()
+    return folder.resolve().name if folder.is_dir() else model_name
+
+
 def closed(info: DecoderInfo) -> EngineUnavailable:
     """The error of a call after `aclose`."""
     return EngineUnavailable(f"the {info.engine} engine of {info.model!r} was closed. Open a new decoder.")
+
+
+def label_reads(label_ids: Sequence[int]) -> Iterator[tuple[slice, dict[str, Any]]]:
+    """The labels in portions that vLLM reads in one request: the columns of the scores, and the request's settings."""
+    for start in range(0, len(label_ids), LABELS_AT_ONCE):
+        labels = list(label_ids[start : start + LABELS_AT_ONCE])
+        asked = {"n": 1, "max_tokens": 1, "temperature": 0.0, "logprobs": len(labels), "logprob_token_ids": labels}
+        yield slice(start, start + len(labels)), asked
 
 
 def sample_of(tokenizer: Tokenizer, token_ids: Sequence[int], logprob: float | None, reason: str | None) -> Sample:

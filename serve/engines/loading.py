@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from serve.engines.checks import reason
 from serve.engines.imports import without
 
 # Imported for losses and a kind of assisted generation that are not used here: a third of a start's import time.
@@ -67,7 +68,7 @@ def load_tokenizer(folder: Path) -> Any:
         try:
             return AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
-            raise ModelStoreError(f"{folder} holds no tokenizer that loads: {_line(error)}") from error
+            raise ModelStoreError(f"{folder} holds no tokenizer that loads: {reason(error)}") from error
 
 
 def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
@@ -78,7 +79,7 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
         try:
             model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise ModelStoreError(f"{folder} holds no causal language model that loads: {_line(error)}") from error
+            raise ModelStoreError(f"{folder} holds no causal language model that loads: {reason(error)}") from error
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -107,7 +108,7 @@ def merge_adapter(model: Any, adapter: Path, *, model_name: str, revision: str) 
             ).merge_and_unload()
         except (RuntimeError, ValueError, KeyError, OSError, TypeError, SafetensorError) as error:
             raise AdapterError(
-                f"adapter {label!r} does not fit {model_name}: {_line(error)} Use the adapter's own base model."
+                f"adapter {label!r} does not fit {model_name}: {reason(error)} Use the adapter's own base model."
             ) from error
     return merged.eval().requires_grad_(False)
 
@@ -178,11 +179,6 @@ def quiet() -> Iterator[None]:
         transformers_logging.set_verbosity(level)
         if bars:
             transformers_logging.enable_progress_bar()
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return (text[:300] + "…") if len(text) > 300 else text
 
 
 def vocab_size(folder: Path, tokenizer: Any) -> int:

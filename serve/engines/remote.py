@@ -20,12 +20,19 @@ from numpy.typing import NDArray
 from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
 from dialog.errors import AdapterError, EngineUnavailable
 from dialog.finetune.adapters import adapter_label
-from serve.engines.checks import DecoderInputError, check_generate, check_score, closed, sample_of, spread_seed
+from serve.engines.checks import (
+    DecoderInputError,
+    check_generate,
+    check_score,
+    closed,
+    label_reads,
+    reason,
+    sample_of,
+    shown_name,
+    spread_seed,
+)
 from serve.errors import SettingsError
 from serve.masking import without_credentials
-
-LABELS_AT_ONCE = 128
-"""vLLM reads at most so many labels in one request."""
 
 PROMPTS_AT_ONCE = 256
 """Prompts scored in one request: bounds its body and its answer."""
@@ -39,8 +46,8 @@ class RemoteDecoder:
 
     def __init__(self, client: _Client, tokenizer: Tokenizer, info: DecoderInfo, served: str) -> None:
         self._client = client
-        self._tokenizer = tokenizer
-        self._info = info
+        self.tokenizer = tokenizer
+        self.info = info
         self._served = served
         self._closed = False
 
@@ -65,9 +72,7 @@ class RemoteDecoder:
         Raises EngineUnavailable where the server does not answer, SettingsError where it serves another model or
         another tokenizer, AdapterError where it does not serve the adapter.
         """
-        from serve.engines import loading
-
-        tokenizer = await asyncio.to_thread(loading.load_tokenizer, Path(folder))
+        tokenizer, vocab_size = await asyncio.to_thread(_local, Path(folder))
         client = _Client(url, api_key or os.environ.get("VLLM_API_KEY"), answer_seconds)
         try:
             models = await _models(client)
@@ -87,26 +92,18 @@ class RemoteDecoder:
             raise
         info = DecoderInfo(
             engine="remote",
-            model=model_name,
+            model=shown_name(model_name),
             revision=revision,
             context_length=int(models[served].get("max_model_len") or (found or {}).get("max_model_len") or 4096),
-            vocab_size=loading.vocab_size(Path(folder), tokenizer),
+            vocab_size=vocab_size,
             adapter=None if adapter is None else adapter_label(Path(adapter)),
-            device=client.url,
+            device="remote",  # its address is the operator's own affair, and every turn's JSON has this
         )
         return cls(client, tokenizer, info, served)
 
-    @property
-    def info(self) -> DecoderInfo:
-        return self._info
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self._tokenizer
-
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> list[Sample]:
         """See `dialog.decoder.Decoder.generate`; one request, whose samples share the prompt's cache."""
-        check_generate(self._info, prompt_ids, sampling)
+        check_generate(self.info, prompt_ids, sampling)
         choices = await self._complete(
             prompt=list(prompt_ids),
             n=sampling.n,
@@ -120,7 +117,7 @@ class RemoteDecoder:
         )
         return [
             sample_of(
-                self._tokenizer,
+                self.tokenizer,
                 choice["token_ids"],
                 sum(choice["logprobs"]["token_logprobs"]),
                 choice["finish_reason"],
@@ -130,18 +127,15 @@ class RemoteDecoder:
 
     async def score(self, prompts_ids: Sequence[Sequence[int]], label_ids: Sequence[int]) -> NDArray[np.float32]:
         """See `dialog.decoder.Decoder.score`; all prompts in one request, answered in one batch."""
-        check_score(self._info, prompts_ids, label_ids)
+        check_score(self.info, prompts_ids, label_ids)
         scores = np.empty((len(prompts_ids), len(label_ids)), dtype=np.float32)
         for first in range(0, len(prompts_ids), PROMPTS_AT_ONCE):
             prompts = [list(ids) for ids in prompts_ids[first : first + PROMPTS_AT_ONCE]]
-            for start in range(0, len(label_ids), LABELS_AT_ONCE):
-                labels = list(label_ids[start : start + LABELS_AT_ONCE])
-                choices = await self._complete(
-                    prompt=prompts, n=1, max_tokens=1, temperature=0.0, logprobs=len(labels), logprob_token_ids=labels
-                )
+            for columns, asked in label_reads(label_ids):
+                choices = await self._complete(prompt=prompts, **asked)
                 for row, choice in enumerate(choices, start=first):
                     read = choice["logprobs"]["top_logprobs"][0]
-                    scores[row, start : start + len(labels)] = [read[f"token_id:{label}"] for label in labels]
+                    scores[row, columns] = [read[f"token_id:{label}"] for label in label_ids[columns]]
         return scores
 
     async def aclose(self) -> None:
@@ -153,7 +147,7 @@ class RemoteDecoder:
         """The choices of one completion request, in order; cancelling the task closes the connection, at which the
         server drops the request."""
         if self._closed:
-            raise closed(self._info)
+            raise closed(self.info)
         # The server fills in what is left out from the model's generation_config, so nothing is left out.
         fixed = {"min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
         asked = {
@@ -240,6 +234,14 @@ class _Client:
         return self._open[1]
 
 
+def _local(folder: Path) -> tuple[Tokenizer, int]:
+    """The folder's tokenizer and the size of its vocabulary. In a thread: it imports torch and transformers."""
+    from serve.engines import loading
+
+    tokenizer = loading.load_tokenizer(folder)
+    return tokenizer, loading.vocab_size(folder, tokenizer)
+
+
 async def _models(client: _Client) -> dict[str, Any]:
     """What the server runs, by name."""
     try:
@@ -277,5 +279,4 @@ def _message(response: httpx.Response) -> str:
         text = body.get("error", {}).get("message") or body.get("message") or body.get("detail") or response.text
     except (ValueError, AttributeError):
         text = response.text
-    text = " ".join(str(text).split())
-    return (text[:300] + "…") if len(text) > 300 else (text or "no reason given.")
+    return reason(text) or "no reason given."

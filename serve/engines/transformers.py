@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
 from dialog.finetune.adapters import adapter_label
-from serve.engines.checks import check_generate, check_score, closed
+from serve.engines.checks import check_generate, check_score, closed, shown_name
 
 if TYPE_CHECKING:
     from serve.engines.plain import PlainModel
@@ -38,8 +38,8 @@ class TransformersDecoder:
         threads: int | None = None,
     ) -> None:
         self._model = model
-        self._tokenizer = tokenizer
-        self._info = info
+        self.tokenizer = tokenizer
+        self.info = info
         self._closed = False
         self._running: set[threading.Event] = set()
         self._worker = ThreadPoolExecutor(1, "groundling-model", initializer=_use_threads, initargs=(threads,))
@@ -72,7 +72,7 @@ class TransformersDecoder:
             model = loading.merge_adapter(model, Path(adapter), model_name=model_name, revision=revision)
         info = DecoderInfo(
             engine="transformers",
-            model=model_name,
+            model=shown_name(model_name),
             revision=revision,
             context_length=loading.context_length(model.config),
             vocab_size=model.config.get_text_config().vocab_size,
@@ -81,22 +81,14 @@ class TransformersDecoder:
         )
         return cls(loading.fast_or_plain(model, on), tokenizer, info, threads)
 
-    @property
-    def info(self) -> DecoderInfo:
-        return self._info
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self._tokenizer
-
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> list[Sample]:
         """See `dialog.decoder.Decoder.generate`; equal seeds repeat exactly, whatever ran before."""
-        check_generate(self._info, prompt_ids, sampling)
+        check_generate(self.info, prompt_ids, sampling)
         drawn = await self._run(lambda check: self._model.generate(prompt_ids, sampling, check))
         return [
             Sample(
                 token_ids=tuple(ids),
-                text=self._tokenizer.decode(ids, skip_special_tokens=True),
+                text=self.tokenizer.decode(ids, skip_special_tokens=True),
                 logprob=logprob,
                 finish_reason=reason,
             )
@@ -105,7 +97,7 @@ class TransformersDecoder:
 
     async def score(self, prompts_ids: Sequence[Sequence[int]], label_ids: Sequence[int]) -> NDArray[np.float32]:
         """See `dialog.decoder.Decoder.score`."""
-        check_score(self._info, prompts_ids, label_ids)
+        check_score(self.info, prompts_ids, label_ids)
         found = await self._run(lambda check: self._model.score(prompts_ids, label_ids, check).numpy())
         return found.astype(np.float32, copy=False)
 
@@ -121,7 +113,7 @@ class TransformersDecoder:
 
     async def _run(self, work: Callable[[Callable[[], None]], Result]) -> Result:
         if self._closed:
-            raise closed(self._info)
+            raise closed(self.info)
         cancelled = threading.Event()
 
         def check() -> None:
@@ -139,11 +131,11 @@ class TransformersDecoder:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._worker, job)
         except _Stopped:
-            raise closed(self._info) from None
+            raise closed(self.info) from None
         except asyncio.CancelledError:
             cancelled.set()
             if self._closed and not _being_cancelled():
-                raise closed(self._info) from None  # aclose dropped the call before it began
+                raise closed(self.info) from None  # aclose dropped the call before it began
             raise
         finally:
             self._running.discard(cancelled)

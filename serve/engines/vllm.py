@@ -24,11 +24,18 @@ from numpy.typing import NDArray
 from dialog.decoder import DecoderInfo, Sample, Sampling, Tokenizer
 from dialog.errors import EngineUnavailable
 from dialog.finetune.adapters import adapter_label
-from serve.engines.checks import check_generate, check_score, closed, sample_of, spread_seed
+from serve.engines.checks import (
+    LABELS_AT_ONCE,
+    check_generate,
+    check_score,
+    closed,
+    label_reads,
+    reason,
+    sample_of,
+    shown_name,
+    spread_seed,
+)
 from serve.errors import ModelStoreError, SettingsError
-
-LABELS_AT_ONCE = 128
-"""vLLM reads at most so many labels in one request (`MAX_LOGPROB_TOKEN_IDS`)."""
 
 CPU_BLOCK = 32
 """Tokens in one block of the prefix cache. Only whole blocks are reused, so with vLLM's 128 on a CPU most of a
@@ -51,14 +58,14 @@ class VllmDecoder:
 
     def __init__(self, engine: Any, tokenizer: Tokenizer, info: DecoderInfo) -> None:
         self._engine = engine
-        self._tokenizer = tokenizer
-        self._info = info
+        self.tokenizer = tokenizer
+        self.info = info
         self._closed = False
         self._numbers = itertools.count()
         self._shut_down = weakref.finalize(self, _shut_down, engine)  # also at the interpreter's exit
 
     @classmethod
-    async def load(
+    def load(
         cls,
         folder: Path | str,
         *,
@@ -77,6 +84,9 @@ class VllmDecoder:
     ) -> VllmDecoder:
         """Start an engine on the model in `folder`, with a LoRA `adapter` folder merged in.
 
+        Takes minutes, and no event loop: called in a thread, it leaves the caller's free. vLLM starts what belongs to
+        a loop at the first request.
+
         `kv_cache_gib` is the prefix cache on a CPU, `gpu_memory_utilization` the share of a GPU's memory that the
         engine takes. `max_model_len` None takes the model's own. `enforce_eager` None compiles on a GPU only.
         `engine_args` go to vLLM's `AsyncEngineArgs`. Raises SettingsError where vLLM is missing or the device is not
@@ -92,16 +102,14 @@ class VllmDecoder:
         folder = Path(folder)
         if not (folder / "config.json").is_file():
             raise ModelStoreError(f"{folder} holds no config.json, so it is not a model. Name a folder with weights.")
-        tokenizer = await asyncio.to_thread(loading.load_tokenizer, folder)
+        tokenizer = loading.load_tokenizer(folder)
         if dtype == "auto":
             import torch
 
             dtype = str(loading.choose_dtype("auto", torch.device(on))).removeprefix("torch.")
         weights = folder
         if adapter is not None:
-            weights = await asyncio.to_thread(
-                merged_folder, folder, Path(adapter), model_name=model_name, revision=revision, dtype=dtype
-            )
+            weights = merged_folder(folder, Path(adapter), model_name=model_name, revision=revision, dtype=dtype)
         arguments = {
             "model": str(weights),
             "served_model_name": model_name,
@@ -123,15 +131,14 @@ class VllmDecoder:
             with loading.quiet():
                 engine = _start(AsyncEngineArgs(**arguments))
         except (RuntimeError, ValueError, OSError, AssertionError, TypeError) as error:
-            reason = " ".join(str(error).split())[:300]
             raise EngineUnavailable(
-                f"vLLM did not start on {model_name}: {reason} Set VLLM_LOGGING_LEVEL=INFO to see why, or use the "
-                "transformers engine."
+                f"vLLM did not start on {model_name}: {reason(error)} Set VLLM_LOGGING_LEVEL=INFO to see why, or use "
+                "the transformers engine."
             ) from error
         config = engine.model_config
         info = DecoderInfo(
             engine="vllm",
-            model=model_name,
+            model=shown_name(model_name),
             revision=revision,
             context_length=config.max_model_len,
             vocab_size=config.get_vocab_size(),
@@ -140,17 +147,9 @@ class VllmDecoder:
         )
         return cls(engine, tokenizer, info)
 
-    @property
-    def info(self) -> DecoderInfo:
-        return self._info
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self._tokenizer
-
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> list[Sample]:
         """See `dialog.decoder.Decoder.generate`; one request, whose samples share the prompt's cache."""
-        check_generate(self._info, prompt_ids, sampling)
+        check_generate(self.info, prompt_ids, sampling)
         output = await self._ask(
             prompt_ids,
             n=sampling.n,
@@ -164,21 +163,17 @@ class VllmDecoder:
             ignore_eos=True,  # only the stop tokens that were named end a sample
         )
         found = sorted(output.outputs, key=lambda one: one.index)
-        return [sample_of(self._tokenizer, one.token_ids, one.cumulative_logprob, one.finish_reason) for one in found]
+        return [sample_of(self.tokenizer, one.token_ids, one.cumulative_logprob, one.finish_reason) for one in found]
 
     async def score(self, prompts_ids: Sequence[Sequence[int]], label_ids: Sequence[int]) -> NDArray[np.float32]:
         """See `dialog.decoder.Decoder.score`; one request of one token for each prompt, answered in one batch."""
-        check_score(self._info, prompts_ids, label_ids)
+        check_score(self.info, prompts_ids, label_ids)
         scores = np.empty((len(prompts_ids), len(label_ids)), dtype=np.float32)
-        for start in range(0, len(label_ids), LABELS_AT_ONCE):
-            labels = list(label_ids[start : start + LABELS_AT_ONCE])
-            outputs = await _all(
-                self._ask(ids, max_tokens=1, temperature=0.0, logprobs=len(labels), logprob_token_ids=labels)
-                for ids in prompts_ids
-            )
+        for columns, asked in label_reads(label_ids):
+            outputs = await _all(self._ask(ids, **asked) for ids in prompts_ids)
             for row, output in enumerate(outputs):
                 read = output.outputs[0].logprobs[0]
-                scores[row, start : start + len(labels)] = [read[label].logprob for label in labels]
+                scores[row, columns] = [read[label].logprob for label in label_ids[columns]]
         return scores
 
     async def aclose(self) -> None:
@@ -194,7 +189,7 @@ class VllmDecoder:
     async def _ask(self, ids: Sequence[int], **params: Any) -> Any:
         """The final output of one request; cancelling the task aborts the request."""
         if self._closed:
-            raise closed(self._info)
+            raise closed(self.info)
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
@@ -211,13 +206,13 @@ class VllmDecoder:
                     final = output
         except (EngineDeadError, EngineGenerateError) as error:
             if self._closed:
-                raise closed(self._info) from error
+                raise closed(self.info) from error
             raise EngineUnavailable(
-                f"vLLM's engine for {self._info.model!r} stopped working: {error} Start again; with too little memory, "
+                f"vLLM's engine for {self.info.model!r} stopped working: {error} Start again; with too little memory, "
                 "lower max_num_seqs or kv_cache_gib."
             ) from error
         if final is None or self._closed:
-            raise closed(self._info)
+            raise closed(self.info)
         return final
 
 

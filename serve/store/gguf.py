@@ -18,13 +18,11 @@ def convert_gguf(file: Path, into: Path) -> None:
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-    from transformers.utils import logging
 
-    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    from serve.engines.loading import quiet
+
     try:
-        with progress(f"converting {file.name} (once)"), _no_bars_in_logs():
+        with progress(f"converting {file.name} (once)"), quiet(), _no_bars_in_logs():
             model = AutoModelForCausalLM.from_pretrained(
                 file.parent,
                 gguf_file=file.name,
@@ -42,10 +40,6 @@ def convert_gguf(file: Path, into: Path) -> None:
         raise ModelStoreError(
             f"cannot convert {file.name}: {error}. Give a folder in safetensors format instead."
         ) from error
-    finally:
-        logging.set_verbosity(verbosity)
-        if had_bars:
-            logging.enable_progress_bar()
     for path in sorted((path for path in into.rglob("*") if path != into), reverse=True):
         if path == file:
             path.unlink()

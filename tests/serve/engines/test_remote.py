@@ -160,7 +160,6 @@ async def test_credentials_in_the_address_are_used_and_never_shown(server, token
         answers[f"{path}?team=hunter3"] = answers.pop(path)
     decoder = await open_decoder(address, tokenizer_folder, model_name="tiny", revision="r")
     assert seen[-1]["Authorization"] == "Basic bWU6aHVudGVyMg=="
-    assert decoder.info.device == url
     answers.clear()
     with pytest.raises(EngineUnavailable) as gone:
         await decoder.generate([5, 6], Sampling(n=1, max_tokens=1))
@@ -174,3 +173,11 @@ async def test_credentials_in_the_address_are_used_and_never_shown(server, token
     for caught in (gone, unreachable, mistyped, unknown):
         assert "ter2" not in str(caught.value)
         assert "hunter3" not in str(caught.value)
+
+
+async def test_what_clients_see_names_neither_the_server_nor_a_folder(server, tokenizer_folder: Path) -> None:
+    url, answers, _ = server
+    serve_one(answers, tokenizer_folder, str(tokenizer_folder))
+    decoder = await open_decoder(url, tokenizer_folder, model_name=str(tokenizer_folder), revision="r")
+    assert (decoder.info.model, decoder.info.device) == (tokenizer_folder.name, "remote")
+    await decoder.aclose()
