@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from math import gcd
+
 from toolset.calculator.errors import NotMine, TooLarge
 
 MAX_FACTORED = 10**12
-"""Largest number taken apart: at most a million trial divisions by 6k ± 1."""
+"""Largest number taken apart: its divisors could be more than a line holds, its prime factors take milliseconds."""
+SMALL = 1_000
+"""Below it factors are found by trial division; what is left of a number up to MAX_FACTORED has at most three."""
 WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 MAX_TESTED = 318_665_857_834_031_151_167_461
 """Below it, Miller-Rabin with the first twelve primes is a proof (Sorenson & Webster 2015)."""
@@ -48,15 +52,40 @@ def factors(number: int) -> dict[int, int]:
     if number > MAX_FACTORED:
         raise TooLarge("the factors of a number past the bound")
     found: dict[int, int] = {}
-    rest, candidate = number, 2
-    while candidate * candidate <= rest and not (candidate > 1000 and is_prime(rest)):
+    rest = number
+    for candidate in (2, *range(3, SMALL, 2)):
         while rest % candidate == 0:
             found[candidate] = found.get(candidate, 0) + 1
             rest //= candidate
-        candidate += 1 if candidate == 2 else 2 if candidate == 3 or candidate % 6 == 5 else 4
-    if rest > 1:
-        found[rest] = found.get(rest, 0) + 1
+    for prime in sorted(large_primes(rest)):
+        found[prime] = found.get(prime, 0) + 1
     return found
+
+
+def large_primes(rest: int) -> list[int]:
+    """The prime factors of a number without small ones, each as often as it divides it."""
+    if rest == 1:
+        return []
+    if is_prime(rest):
+        return [rest]
+    divisor = proper_divisor(rest)
+    return large_primes(divisor) + large_primes(rest // divisor)
+
+
+def proper_divisor(composite: int) -> int:
+    """A divisor other than 1 and the number itself, by Pollard's rho (1975): about sqrt(p) steps for a prime factor p.
+
+    Where a walk closes without one, the next begins; each is x -> x^2 + shift, so the work is the same every time.
+    """
+    divisor, shift = composite, 0
+    while divisor == composite:
+        slow, fast, divisor, shift = 2, 2, 1, shift + 1
+        while divisor == 1:
+            slow = (slow * slow + shift) % composite
+            fast = (fast * fast + shift) % composite
+            fast = (fast * fast + shift) % composite
+            divisor = gcd(slow - fast, composite)
+    return divisor
 
 
 def product_text(found: dict[int, int]) -> str:
@@ -98,12 +127,14 @@ def from_base(digits: str) -> str:
 
 
 def from_named_base(digits: str, base: str) -> str:
+    """`0b101 = 5`; the digits may have the prefix of their base already."""
     radix, letter = BASES[base.lower()]
     try:
         value = int(digits, radix)
     except ValueError:
         raise NotMine("digits of another base") from None
-    return f"0{letter}{digits} = {value}"
+    prefix = "" if digits[:2].lower() == f"0{letter}" else f"0{letter}"
+    return f"{prefix}{digits} = {value}"
 
 
 def roman(number: int) -> str:

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from toolset.calculator.bounds import MAX_CHARS, MAX_LITERAL_DIGITS, MAX_TOKENS
 from toolset.calculator.errors import NotMine, TooLarge
+from toolset.calculator.numerals import exact_text
 from toolset.calculator.words import read_number_words
 
 
@@ -130,7 +131,7 @@ def tokenize(text: str, *, thousands: bool = True) -> list[Token]:
                 value, space = value + whole.value, whole.space_before
                 if whole.value.denominator != 1:
                     raise NotMine("a fraction sign after a decimal")
-            tokens.append(Token("number", str(value), value, space, after))
+            tokens.append(Token("number", mixed_text(value), value, space, after))
         elif piece in WORD_SIGNS:
             tokens.append(Token("word", WORD_SIGNS[piece], space_before=space, space_after=after))
         else:
@@ -141,6 +142,11 @@ def tokenize(text: str, *, thousands: bool = True) -> list[Token]:
     tokens = join_number_words(tokens)
     tokens.append(Token("end", ""))
     return tokens
+
+
+def mixed_text(value: Fraction) -> str:
+    """How a number in words or with a fraction sign is shown: "three and a half" as 3.5; up to one, as 1/2."""
+    return (exact_text(value) if value > 1 else None) or str(value)
 
 
 def join_number_words(tokens: list[Token]) -> list[Token]:
@@ -157,6 +163,6 @@ def join_number_words(tokens: list[Token]) -> list[Token]:
         value, used = found
         first, last = tokens[position], tokens[position + used - 1]
         has_and = any(token.is_word("and") for token in tokens[position : position + used])
-        joined.append(Token("number", str(value), value, first.space_before, last.space_after, has_and))
+        joined.append(Token("number", mixed_text(value), value, first.space_before, last.space_after, has_and))
         position += used
     return joined

@@ -148,7 +148,9 @@ def as_decimal(text: str) -> str:
     if not isinstance(value, Fraction):
         raise NotMine("an irrational number")
     if isinstance(node, Number) and "/" not in node.text:
-        raise NotMine("a decimal already")
+        if value.denominator == 1 or any(character.isdigit() for character in text):
+            raise NotMine("a decimal already")
+        return f"{text} = {node.text}"  # three and a half
     return f"{show(node)} {equals(value, as_fraction=False)}"
 
 
@@ -231,10 +233,10 @@ PATTERNS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
      lambda m: integers.in_base(whole(m["a"]), m["base"])),
     (r"(?:convert )?(?P<digits>0[xX][0-9a-fA-F]{1,40}|0[bB][01]{1,80}|0[oO][0-7]{1,50}) (?:in|to|into|as) decimal",
      lambda m: integers.from_base(m["digits"])),
-    (r"(?:convert )?(?:the )?(?P<base>binary|hex|hexadecimal|octal) (?:number )?(?P<digits>[0-9a-fA-F]{1,80})"
-     r" (?:in|to|into|as) decimal",
+    (r"(?:convert )?(?:the )?(?P<base>binary|hex|hexadecimal|octal) (?:number )?"
+     r"(?P<digits>(?:0[xXoO])?[0-9a-fA-F]{1,80}) (?:in|to|into|as) decimal",
      lambda m: integers.from_named_base(m["digits"], m["base"])),
-    (r"(?:convert )?(?P<digits>[0-9a-fA-F]{1,80}) from (?P<base>binary|hex|hexadecimal|octal) to decimal",
+    (r"(?:convert )?(?P<digits>(?:0[xXoO])?[0-9a-fA-F]{1,80}) from (?P<base>binary|hex|hexadecimal|octal) to decimal",
      lambda m: integers.from_named_base(m["digits"], m["base"])),
     (rf"(?:convert )?{WHOLE} (?:in|to|into|as) roman(?: numerals?)?", lambda m: integers.roman(whole(m["a"]))),
     (rf"(?:which (?:one )?is |(?:the )?)(?P<word>larger|bigger|greater|higher|smaller|less|lower)[,:]? {A} or {B}",

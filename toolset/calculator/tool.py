@@ -60,6 +60,8 @@ class Calculator(Tool):
             return []
         if not commanded and is_lookalike(text, asked=asked):
             return []
+        if not (asked or commanded) and units.is_range(text):
+            return []
         for answer in self.dated if holds_lookalike(text) else self.forms:
             try:
                 found = answer(text)

@@ -87,7 +87,10 @@ def convert(value: Fraction, source: UnitName, target: UnitName) -> Fraction | N
 
 
 def pieces(text: str) -> list[tuple[str, str]]:
-    """(kind, text) of the numbers, words and signs of a text. Raises NotMine for anything else."""
+    """(kind, text) of the numbers, words and signs of a text; a "-" that lacks a space on a side is a "dash".
+
+    Raises NotMine for anything else.
+    """
     found: list[tuple[str, str]] = []
     position = 0
     while position < len(text):
@@ -96,20 +99,27 @@ def pieces(text: str) -> list[tuple[str, str]]:
             raise NotMine(f"unknown character {text[position]!r}")
         position = match.end()
         if match.lastgroup != "space":
-            found.append((str(match.lastgroup), match[0]))
+            kind = str(match.lastgroup)
+            spaced = text[match.start() - 1].isspace() and text[position : position + 1].isspace()
+            if match[0] in "-−" and found and not spaced:
+                kind = "dash"
+            found.append((kind, match[0]))
     return found
 
 
 def read_quantities(text: str) -> list[Quantity]:
-    """A sum of quantities. Raises NotMine for anything else, such as a number without its unit."""
+    """A sum of quantities. Raises NotMine for anything else, such as a number without its unit.
+
+    A dash between different units joins the parts of one amount as often as it subtracts (`5'-4"`): it is left alone.
+    """
     items = pieces(text)
     quantities: list[Quantity] = []
-    at, sign = 0, 1
+    at, sign, dashed = 0, 1, False
     if items and items[0] in (("op", "-"), ("op", "−")):
         sign, at = -1, 1
     while at < len(items):
         parts: list[Part] = []
-        while at < len(items) and items[at][0] != "op":
+        while at < len(items) and items[at][0] not in ("op", "dash"):
             value, at = read_value(items, at)
             candidates, at = read_unit(items, at)
             parts.append(Part(value, candidates))
@@ -117,11 +127,13 @@ def read_quantities(text: str) -> list[Quantity]:
                 at += 1
         if not parts:
             raise NotMine("a sign without a quantity")
+        if dashed and parts[0].candidates != quantities[-1].parts[-1].candidates:
+            raise NotMine("a dash that may join the parts of one amount")
         quantities.append(Quantity(tuple(parts), sign))
         if at < len(items):
             if items[at][1] not in "+-−":
                 raise NotMine("a product of quantities")
-            sign = 1 if items[at][1] == "+" else -1
+            sign, dashed = 1 if items[at][1] == "+" else -1, items[at][0] == "dash"
             at += 1
             if at == len(items):
                 raise NotMine("a sign at the end")
@@ -236,20 +248,27 @@ def compound_conversion(quantities: Sequence[Quantity], target_text: str) -> str
         raise NotMine("unknown units")
     units = [target[0] for target in targets]
     value = total(quantities, units[-1])
-    sizes = [convert(Fraction(1), unit, units[-1]) for unit in units]
-    if value is None or value < 0 or None in sizes or sizes != sorted(sizes, reverse=True):  # type: ignore[type-var]
+    sizes = [size for unit in units if (size := convert(Fraction(1), unit, units[-1])) is not None]
+    if value is None or value < 0 or len(sizes) < len(units) or sizes != sorted(sizes, reverse=True):
         raise NotMine("units that do not fit")
     check_compound(quantities, units[-1])
-    texts = []
-    rest = value
-    for unit, size in zip(units[:-1], sizes[:-1], strict=True):
-        assert size is not None
-        count = rest // size
-        rest -= count * size
-        texts.append(label(Fraction(count), unit))
+    counts, rest = whole_units(value, sizes)
     text, is_exact = describe(rest)
+    if not is_exact and text == describe(sizes[-2])[0]:  # 11.99999999999 inches: a foot more
+        counts, rest = whole_units(value - rest + sizes[-2], sizes)
+        text = describe(rest)[0]
+    texts = [label(count, unit) for count, unit in zip(counts, units, strict=False)]
     texts.append(f"{text} {units[-1].singular if rest == 1 else units[-1].plural}")
     return f"{written(quantities, units[-1])} {'=' if is_exact else '≈'} {' '.join(texts)}"
+
+
+def whole_units(value: Fraction, sizes: Sequence[Fraction]) -> tuple[list[Fraction], Fraction]:
+    """How many whole units of each size but the last are in `value`, and what is left; all in the last unit."""
+    counts, rest = [], value
+    for size in sizes[:-1]:
+        counts.append(Fraction(rest // size))
+        rest %= size
+    return counts, rest
 
 
 def check_physical(quantities: Sequence[Quantity], target: UnitName) -> None:
@@ -278,6 +297,22 @@ def plain_sum(text: str) -> str:
     ((target, value),) = readings.items()
     check_compound(quantities, target)
     return f"{written(quantities, target)} {label(value, target, approximately=True)}"
+
+
+RANGE = re.compile(r"(?P<low>[^-−+]*[0-9][^-−+]*[^-−+\s])\s*[-−]\s*(?P<high>[0-9][^-−+]*)")
+
+
+def is_range(text: str) -> bool:
+    """Whether the whole text is like `5 km - 10 km`, a difference below zero: unasked, it is a span of amounts."""
+    match = RANGE.fullmatch(text)
+    try:
+        quantities = read_quantities(text) if match else []
+    except NotMine:
+        return False
+    if len(quantities) != 2:
+        return False
+    difference = total(quantities, quantities[1].parts[-1].candidates[0])
+    return difference is not None and difference < 0
 
 
 HOW_MANY = re.compile(

@@ -152,6 +152,8 @@ def read_number_words(words: Sequence[Word]) -> tuple[Fraction, int] | None:
             value *= SCALES[reader.word()]
             reader.at += 1
     elif reader.word() == "and" and reader.word(1) == "a" and reader.word(2) in ("half", "quarter"):
+        if reader.word(-1) in ("hundred", *SCALES):  # "a million and a half": of one, or of a million?
+            raise NotMine(f"{reader.word(-1)} and a {reader.word(2)}, which may be a part of a {reader.word(-1)}")
         value += Fraction(1, PARTS[reader.word(2)])
         reader.at += 3
     elif reader.word() in PARTS and whole > 0:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
 
-from toolset.calculator import Calculator, currency, units
+from toolset.calculator import Calculator, currency, integers, units
 
 
 def answer(query: str) -> str | None:
@@ -53,3 +54,18 @@ def test_refuses_at_once(query: str) -> None:
         assert calculator.run(query) == []
         seconds.append(time.thread_time() - started)
     assert sorted(seconds)[10] < 0.010
+
+
+def test_a_number_without_small_factors_is_taken_apart_in_milliseconds() -> None:
+    calculator = Calculator()
+    started = time.thread_time()
+    (result,) = calculator.run("factorize 999962000357")
+    assert time.thread_time() - started < 0.1
+    assert result.text == "999962000357 = 999979 * 999983"
+
+
+@pytest.mark.parametrize("number", [1009**2, 1009**3, 999983**2, 1013 * 9973 * 31607, 2 * 997**3, 999_999_999_989])
+def test_prime_factors_multiply_to_the_number(number: int) -> None:
+    found = integers.factors(number)
+    assert math.prod(prime**power for prime, power in found.items()) == number
+    assert all(all(prime % divisor for divisor in range(2, math.isqrt(prime) + 1)) for prime in found)
