@@ -78,7 +78,8 @@ class Recorder:
             nonlocal tokens
             for first, second in calls:
                 if isinstance(second, Sampling):
-                    tokens += sum(len(sample.token_ids) for sample in await self.decoder.generate(first, second))
+                    samples = await self.decoder.generate(first, second)  # apart: `+=` reads `tokens` before it awaits
+                    tokens += sum(len(sample.token_ids) for sample in samples)
                 else:
                     await self.decoder.score(first, second)
 
