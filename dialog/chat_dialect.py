@@ -19,9 +19,10 @@ from dialog.dialect import Answer, Pair, Query, Read, Step
 from dialog.errors import MessageError
 from dialog.evidence import Evidence
 from dialog.messages import Message
-from dialog.question import seeks_facts, standalone
+from dialog.question import standalone
 from dialog.roles import Role
 from dialog.tokens import control_ids, encode_plain, encode_trusted, single_token
+from toolset.english.question import seeks_facts
 
 QUESTIONS = {
     "sensible": "Did your answer make sense? Answer Yes or No.",

@@ -12,40 +12,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from dialog.decoder import FinishReason
 from dialog.evidence import Evidence
 from dialog.turn import Citation
-from toolset.retrieval.superlative import claims, wanted
-from toolset.retrieval.text import terms
+from toolset.english.sentences import sentences, split
+from toolset.english.superlative import ADJECTIVE, RANK, claims, names_kind, wanted
+from toolset.english.words import TOKEN, opens, states, stem, stems, terms
 
 LEAST_SUPPORT = 0.7
 """Least share of a sentence's content words that its snippet must hold; at 0.6 embellishments pass (docs/log.md)."""
-
-_MARKER = re.compile(r"\s*\[(\d{1,3})\]")
-_WORD = re.compile(r"\d[\d,]*(?:\.\d+)?%?|[^\W\d_][\w'’]*(?:-[^\W\d_][\w'’]*)*", re.UNICODE)
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
-_ABBREVIATION = re.compile(
-    r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|Gen|Col|Capt|Rev|St|Mt|Ft|Jr|Sr|vs|No|Op|Vol|Fig|c|ca|approx|e\.g|i\.e|etc)\.$"
-)
-_STOP = frozenset(
-    "a an the and or but if of in on at to from by for with as is are was were be been being am do does did done has "
-    "have had having it its it's he she they them his her their this that these those there here which who whom whose "
-    "what when where why how not no nor so than then too very can could will would shall should may might must also "
-    "just about into over under between during after before such only own same more most other some any each both all "
-    "i you we me my your our us him known called named one many much tell".split()
-)
-
-
 LEAST_OF_QUESTION = 0.5
 """Least share of the question's content words in a sentence that is about it."""
+LEAST_QUOTED = 0.3
+"""Least share of them that a quoted sentence and its title must hold: at 0.34 quotations that answer are lost."""
 
-_SUPERLATIVE = re.compile(
-    r"\b(?:first|last|most|least|(?!(?:forest|west|east|rest|test|interest|harvest|request|honest|modest|guest|quest|budapest|everest)\b)[a-z]{3,}est)\b",
-    re.IGNORECASE,
-)
-_ORDINAL = re.compile(r"second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+(?:st|nd|rd|th)")
+_MARKER = re.compile(r"\s*\[(\d{1,3})\]")
+_SUPERLATIVE = re.compile(rf"\b(?:first|last|most|least|{ADJECTIVE})\b", re.IGNORECASE)
+_RANKED = re.compile(rf"(?:\b(?:{RANK})[- ])?{_SUPERLATIVE.pattern}", re.IGNORECASE)
+_ORDINAL = re.compile(RANK, re.IGNORECASE)
 _RANKABLE = frozenset({"known", "ever", "single", "and"})
 _EXPECTED = (
     (
@@ -63,6 +50,12 @@ EXPECTED_KIND = 1.5
 LEAST_PREFIX = 6
 """Letters of a stem from which a longer word that begins with it counts as the same."""
 _PRONOUN = re.compile(r"(?:he|she|they|his|her|their)\b", re.I)
+_NOT = r"(?: not|n['’]t)"
+_ABSTAINS = re.compile(
+    r"\b(?:I|we|(?:my|the|these) (?:sources?|evidence))\b[^.!?]{0,20}?\b"
+    rf"(?:(?:(?:could|did|do|does){_NOT}|can(?:not|['’]t)) (?:find|say|know|tell|mention)|found (?:nothing|no)\b)",
+    re.I,
+)
 
 
 class Support(NamedTuple):
@@ -88,14 +81,27 @@ class Cited(NamedTuple):
     grounded: bool
 
 
-def sentences(text: str) -> list[str]:
-    """Split a text into sentences; an abbreviation or an initial does not end one."""
-    found: list[str] = []
-    for part in _SENTENCE_END.split(text.strip()):
-        if found and _ABBREVIATION.search(found[-1]):
-            found[-1] += f" {part}"
-        elif part:
-            found.append(part)
+def uncited(text: str) -> str:
+    """`text` without citation marks."""
+    return _MARKER.sub("", text).strip()
+
+
+def marked_sentences(text: str) -> list[tuple[str, tuple[int, ...]]]:
+    """The sentences of a reply without their marks, each with the numbers it was marked with.
+
+    A mark belongs to the sentence that it stands in or behind: "It is old. [1] It is big." marks the first.
+    """
+    bare, marks, last = "", list[tuple[int, int]](), 0
+    for match in _MARKER.finditer(text):
+        bare += text[last : match.start()]
+        marks.append((len(bare), int(match.group(1))))
+        last = match.end()
+    bare += text[last:]
+    found, start = [], -1
+    for span in sentences(bare):
+        numbers = tuple(number for place, number in marks if start < place <= span.end)
+        found.append((bare[span.start : span.end], numbers))
+        start = span.end
     return found
 
 
@@ -104,39 +110,54 @@ def whole_sentences(text: str, finish_reason: FinishReason) -> str:
     text = text.strip()
     if finish_reason == "stop":
         return text
-    whole = [part for part in sentences(text) if part.rstrip("\"')]").endswith((".", "!", "?"))]
+    whole = [
+        sentence + "".join(f" [{number}]" for number in numbers)
+        for sentence, numbers in marked_sentences(text)
+        if sentence.rstrip("\"'”’)]»").endswith((".", "!", "?", "…", "。", "！", "？"))
+    ]
     return " ".join(whole) or text
+
+
+def abstains(text: str) -> bool:
+    """Whether an answer says that the sources hold none: "I could not find that in my sources."."""
+    return bool(_ABSTAINS.search(text))
 
 
 def support(sentence: str, snippet: str, question: str, title: str = "") -> Support:
     """How far `snippet` with its `title` supports `sentence`, given `question`."""
-    held, asked = _stems(snippet) | _stems(title), _stems(question)
-    words = _WORD.findall(_MARKER.sub("", sentence))
-    content = [word for word in words if word.lower() not in _STOP]
+    held, asked = stems(snippet) | stems(title), stems(question)
+    words = [*TOKEN.findall(uncited(sentence)), ""]
+    added: set[str] = set()
+    foreign: list[str] = []
+    content = found = 0
+    for place, (word, following) in enumerate(pairwise(words)):
+        if not states(word):
+            continue
+        content += 1
+        if (stemmed := stem(word)) in held or stemmed in asked:
+            found += 1
+            added |= {stemmed} - asked
+        elif word[0].isdigit() or (word[0].isupper() and not (place == 0 and opens(word, following))):
+            foreign.append(word)
     if not content:
         return Support(0.0, False, ())
-    stems = [_stem(word) for word in content]
-    found = [stem in held or stem in asked for stem in stems]
-    first = words[0]
-    foreign = tuple(
-        word
-        for word, there in zip(content, found, strict=True)
-        if not there and (word[0].isdigit() or (word[0].isupper() and word is not first))
-    )
-    added = {stem for stem in stems if stem in held and stem not in asked}
     informative = any(added & about for about in _about(snippet, title, question))
-    return Support(share=sum(found) / len(found), informative=informative, foreign=foreign)
+    return Support(share=found / content, informative=informative, foreign=tuple(foreign))
 
 
 def _about(snippet: str, title: str, question: str) -> Iterator[set[str]]:
     """The stems of each sentence of the snippet that is about the question; its title is understood in all of them."""
-    superlatives = {match.group().lower() for match in _SUPERLATIVE.finditer(question)}
-    asked = _stems(question) - {_stem(word) for word in superlatives}
-    titled, ranks_alike = _stems(title), _ranking(question, title, snippet)
-    for sentence in sentences(snippet):
-        stems = _stems(sentence) | titled
-        if len(asked & stems) >= LEAST_OF_QUESTION * len(asked) and ranks_alike(sentence):
-            yield stems
+    asked = _subject(question)
+    titled, ranks_alike = stems(title), _ranking(question, title, snippet)
+    for sentence in split(snippet):
+        held = stems(sentence) | titled
+        if len(asked & held) >= LEAST_OF_QUESTION * len(asked) and ranks_alike(sentence):
+            yield held
+
+
+def _subject(question: str) -> set[str]:
+    """The stems of a question but for its superlative, which is read apart (`_ranking`)."""
+    return stems(_RANKED.sub(" ", question))
 
 
 def _ranking(question: str, title: str, snippet: str) -> Callable[[str], bool]:
@@ -149,8 +170,11 @@ def _ranking(question: str, title: str, snippet: str) -> Callable[[str], bool]:
     if asked is None:
         return lambda sentence: _ranks_alike(sentence, question)
     titled = terms(title)
-    about = [*titled, *terms(next(iter(sentences(snippet)), ""))]
-    return lambda sentence: max(claims(sentence, asked, title=titled, about=about), default=0) > 0
+    about = [*titled, *terms(next(iter(split(snippet)), ""))]
+    return lambda sentence: (
+        names_kind(asked, {*about, *terms(sentence)})
+        and max(claims(sentence, asked, title=titled, about=about), default=0) > 0
+    )
 
 
 def _ranks_alike(sentence: str, question: str) -> bool:
@@ -163,15 +187,15 @@ def _ranks_alike(sentence: str, question: str) -> bool:
     superlatives = {match.group().lower() for match in _SUPERLATIVE.finditer(question)}
     if not superlatives:
         return True
-    asked = _stems(question)
-    words = [word.lower() for word in _WORD.findall(sentence)]
+    asked = stems(question)
+    words = [word.lower() for word in TOKEN.findall(sentence)]
     for i, word in enumerate(words):
         alike = word.endswith("est") and _SUPERLATIVE.fullmatch(word) and any(s.endswith("est") for s in superlatives)
         if word not in superlatives and not (alike and not superlatives & {"least"}):
             continue
         ranked = i > 0 and bool(_ORDINAL.fullmatch(words[i - 1]))
         following = next((word for word in words[i + 1 :] if word not in _RANKABLE), "")
-        narrowed = bool(following) and following not in _STOP and _stem(following) not in asked
+        narrowed = bool(following) and states(following) and stem(following) not in asked
         if not ranked and not narrowed:
             return True
     return False
@@ -184,26 +208,27 @@ def cite(text: str, evidence: Sequence[Evidence], question: str) -> Cited:
     others are left out; where none is, the text stays without a citation and is not grounded.
     """
     chosen: list[tuple[str, Evidence]] = []
-    for sentence in dict.fromkeys(sentences(text)):  # a small model repeats itself
-        wanted = {int(number) for number in _MARKER.findall(sentence)}
-        bare = _MARKER.sub("", sentence).strip()
-        rated = [(item, support(bare, item.text, question, item.title)) for item in evidence]
+    said: dict[str, tuple[int, ...]] = {}
+    for sentence, marks in marked_sentences(text):
+        said.setdefault(sentence, marks)  # a small model repeats itself
+    asked = stems(question)
+    for sentence, marks in said.items():
+        rated = [(item, support(sentence, item.text, question, item.title)) for item in evidence]
         holding = [(item, rating) for item, rating in rated if rating.supported]
         if holding:
-            asked = _stems(question)
             best = max(
                 holding,
                 key=lambda pair: (
-                    pair[0].number in wanted,
-                    _stems(pair[0].title) <= asked,  # the article that the question names
+                    pair[0].number in marks,
+                    stems(pair[0].title) <= asked,  # the article that the question names
                     pair[1].share,
                     -pair[0].number,
                 ),
             )
-            chosen.append((bare, best[0]))
+            chosen.append((sentence, best[0]))
     if not chosen:
-        return Cited(_MARKER.sub("", text).strip(), [], False)
-    return number([(sentence, item) for sentence, item in chosen])
+        return Cited(uncited(text), [], False)
+    return number(chosen)
 
 
 def number(pairs: Sequence[tuple[str, Evidence]]) -> Cited:
@@ -227,22 +252,25 @@ def number(pairs: Sequence[tuple[str, Evidence]]) -> Cited:
 def quote(evidence: Sequence[Evidence], question: str) -> Cited | None:
     """The sentence of the evidence that shares most with the question, quoted and cited; None without one that answers.
 
-    What the agent falls back on where no sampled answer is supported: a quotation is always grounded.
+    What the agent falls back on where no sampled answer is supported: a quotation is always grounded. A sentence that
+    holds less than `LEAST_QUOTED` of the question's words answers nothing, unless its tool answered the query itself.
     """
-    superlatives = {_stem(match.group()) for match in _SUPERLATIVE.finditer(question)}
-    asked = _stems(question) - superlatives
+    asked = _subject(question)
     kind = next((pattern for asks, pattern in _EXPECTED if asks.search(question)), None)
     best: tuple[tuple[bool, float], str, Evidence] | None = None
     for rank, item in enumerate(evidence):
-        title, ranks_alike = _stems(item.title), _ranking(question, item.title, item.text)
-        for position, sentence in enumerate(sentences(item.text)):
-            stems = _stems(sentence)
+        title, ranks_alike = stems(item.title), _ranking(question, item.title, item.text)
+        for position, sentence in enumerate(split(item.text)):
+            held = stems(sentence)
+            shared = _shared(asked, held | title)
+            if not held or (item.open_domain and shared < LEAST_QUOTED * len(asked)):
+                continue
             # A summary's first sentence says what its subject is, and its title is understood in all of them; what
             # the title adds to the question ("Post-War economy") leads away from it.
-            score = _shared(asked, stems | title) - 0.25 * len(title - asked) - 0.35 * rank - 0.1 * min(position, 5)
+            score = shared - 0.25 * len(title - asked) - 0.35 * rank - 0.1 * min(position, 5)
             score += EXPECTED_KIND * bool(kind and kind.search(_without(sentence, question)))
             fit = (ranks_alike(sentence), score)
-            if stems and (best is None or fit > best[0]):
+            if best is None or fit > best[0]:
                 unnamed = _PRONOUN.match(sentence) and not title <= asked
                 subject = f"{item.title}: " if unnamed else ""
                 best = (fit, subject + sentence, item)
@@ -251,30 +279,14 @@ def quote(evidence: Sequence[Evidence], question: str) -> Cited | None:
     return number([(best[1], best[2])])
 
 
-def _shared(asked: set[str], stems: set[str]) -> int:
-    """How many stems of a question stand in `stems`, longer forms included: "discover" in "discovery"."""
+def _shared(asked: set[str], held: set[str]) -> int:
+    """How many stems of a question stand in `held`, longer forms included: "discov" in "discoveri"."""
     return sum(
-        stem in stems or (len(stem) >= LEAST_PREFIX and any(other.startswith(stem) for other in stems))
-        for stem in asked
+        one in held or (len(one) >= LEAST_PREFIX and any(other.startswith(one) for other in held)) for one in asked
     )
 
 
 def _without(sentence: str, question: str) -> str:
     """The sentence's words that the question does not have, and that do not open the sentence."""
-    asked = _stems(question)
-    return " ".join(word for word in _WORD.findall(sentence)[1:] if _stem(word) not in asked)
-
-
-def _stems(text: str) -> set[str]:
-    return {_stem(word) for word in _WORD.findall(text) if word.lower() not in _STOP}
-
-
-def _stem(word: str) -> str:
-    """A word without the endings that inflection changes: enough to match "planets" with "planet"."""
-    lower = word.lower().replace("’", "'").removesuffix("'s").replace(",", "")
-    if lower[0].isdigit():
-        return lower.rstrip(".")
-    for ending in ("ing", "ed", "es", "s"):
-        if lower.endswith(ending) and len(lower) - len(ending) >= 3 and not lower.endswith("ss"):
-            return lower[: -len(ending)].rstrip("e")
-    return lower.rstrip("e") if len(lower) > 3 else lower
+    asked = stems(question)
+    return " ".join(word for word in TOKEN.findall(sentence)[1:] if stem(word) not in asked)

@@ -13,10 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dialog.citations import sentences
 from dialog.finetune.records import Groundedness, Keyed, ResearchRecord, ResearchStep, Snippet
 from dialog.messages import Message
 from safety.sources import dialog_text, field, human_dialogs, rows, tidy
+from toolset.english.sentences import split
 
 NOT_FOUND = (
     "I could not find that in my sources.",
@@ -41,7 +41,7 @@ def passage(text: str, answer: str | None = None) -> str:
     """Whole sentences of about `SNIPPET_CHARS`, around the answer where there is one."""
     if answer is None:
         text = text[: 3 * SNIPPET_CHARS]  # only its beginning is used
-    parts = sentences(tidy(text))
+    parts = split(tidy(text))
     at = next((i for i, part in enumerate(parts) if answer and answer in part), 0)
     chosen, low, high = [parts[at]], at, at
     while True:
@@ -135,7 +135,7 @@ def definitions(path: Path, seed: int) -> list[Keyed]:
     articles = [(row["title"], row["text"]) for _, row in rows(path)]
     found: list[Keyed] = []
     for title, text in articles:
-        first = sentences(tidy(text[:600]))
+        first = split(tidy(text[:600]))
         if not first or not 40 <= len(first[0]) <= 260:
             continue
         question = rng.choice(DEFINITIONS).format(t=title)
@@ -232,10 +232,10 @@ def groundedness_contrasts(path: Path, seed: int) -> list[Keyed]:
     articles = [(row["title"], row["text"]) for _, row in rows(path)]
     found: list[Keyed] = []
     for title, text in articles:
-        parts = [s for s in sentences(passage(text)) if 30 <= len(s) <= 240]
+        parts = [s for s in split(passage(text)) if 30 <= len(s) <= 240]
         if not parts:
             continue
-        sentence, other = rng.choice(parts), rng.choice(sentences(passage(rng.choice(articles)[1])))
+        sentence, other = rng.choice(parts), rng.choice(split(passage(rng.choice(articles)[1])))
         kind = rng.randrange(4)
         changed = exchanged(sentence, rng)
         if kind < 2:

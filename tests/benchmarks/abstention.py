@@ -27,10 +27,10 @@ from pathlib import Path
 
 import numpy as np
 
+from toolset.english.question import answerable
+from toolset.english.words import terms
 from toolset.retrieval import Corpus, Document, Embedder, Found, abstain
 from toolset.retrieval.evaluate import Question
-from toolset.retrieval.question import seeks_facts
-from toolset.retrieval.text import terms
 
 TOP = 3
 Sets = dict[str, list[tuple[str, bool, np.ndarray, bool]]]
@@ -72,7 +72,7 @@ def search(corpus: Corpus, question: str, without: str | None) -> list[Found]:
 def describe(corpus: Corpus, question: str, without: str | None, right: str | None) -> tuple[np.ndarray, bool]:
     found = search(corpus, question, without)
     lexicon = corpus.index().lexicon
-    usable = [each for each in found if seeks_facts(question) and abstain.binds(question, each)]
+    usable = [each for each in found if answerable(question) and abstain.binds(question, each)]
     values = [abstain.features(question, each, lexicon) for each in usable]
     first = (
         bool(usable)

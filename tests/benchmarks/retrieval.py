@@ -117,7 +117,7 @@ def timed(ask: Callable[[str], object]) -> float:
 
 def searching(model: Embedder, index: Index) -> Callable[[str], object]:
     """This retrieval: embed the question, search, fuse."""
-    from toolset.retrieval.text import terms
+    from toolset.english.words import terms
 
     return lambda question: index.search(model.queries([question])[0], terms(question), 5)
 

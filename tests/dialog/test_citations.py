@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from dialog.citations import cite, quote, sentences, support
+from dialog.citations import abstains, cite, marked_sentences, quote, support, whole_sentences
 from dialog.evidence import Evidence, collect
+from dialog.finetune.research_data import NOT_FOUND
 from toolset.tool import Result, Source, ToolCall
 
 MONA_LISA = (
@@ -28,6 +29,9 @@ EVIDENCE = [snippet(1, "Louvre", LOUVRE), snippet(2, "Mona Lisa", MONA_LISA)]
         ("The Mona Lisa was painted by Leonardo da Vinci.", "Who painted the Mona Lisa?", True),
         ("Leonardo da Vinci.", "Who painted the Mona Lisa?", True),
         ("The Mona Lisa was painted by Michelangelo.", "Who painted the Mona Lisa?", False),
+        ("Michelangelo painted the Mona Lisa between 1503 and 1506.", "Who painted the Mona Lisa?", False),
+        ("Painted by the Italian artist Leonardo da Vinci.", "Who painted the Mona Lisa?", True),
+        ("Originally the Mona Lisa was painted between 1503 and 1506.", "When was the Mona Lisa painted?", True),
         ("The Mona Lisa was painted in 1610.", "When was the Mona Lisa painted?", False),
         ("It was painted between 1503 and 1506.", "When was the Mona Lisa painted?", True),
         ("The Mona Lisa was painted.", "Who painted the Mona Lisa?", False),
@@ -80,12 +84,35 @@ def test_a_quotation_is_the_sentence_nearest_to_the_question() -> None:
     assert quote([], "anything") is None
 
 
-def test_an_abbreviation_does_not_end_a_sentence() -> None:
-    assert sentences("J. S. Bach met Mr. Smith. He was 3.5 m tall! Was he?") == [
-        "J. S. Bach met Mr. Smith.",
-        "He was 3.5 m tall!",
-        "Was he?",
+def test_what_shares_too_little_with_the_question_is_not_quoted() -> None:
+    assert quote([EVIDENCE[0]], "Who discovered penicillin?") is None
+    exact = EVIDENCE[0]._replace(open_domain=False)
+    assert quote([exact], "Who discovered penicillin?") is not None, "its tool answered the query itself"
+
+
+@pytest.mark.parametrize("said", [*NOT_FOUND, "I don't know.", "The sources do not mention her."])
+def test_an_answer_that_abstains_is_known(said: str) -> None:
+    assert abstains(said)
+
+
+def test_an_answer_that_states_something_does_not_abstain() -> None:
+    assert not abstains("I think Leonardo da Vinci painted it. He could not sell it.")
+
+
+def test_a_mark_belongs_to_the_sentence_before_it() -> None:
+    assert marked_sentences("[3] He called it “penicillin.” [1] It is old [2]. The U.S. [1] Army used it.") == [
+        ("He called it “penicillin.”", (3, 1)),
+        ("It is old.", (2,)),
+        ("The U.S. Army used it.", (1,)),
     ]
+    assert whole_sentences("It is old. [2] It was", "length") == "It is old. [2]"
+
+
+def test_the_source_that_the_model_marked_is_cited() -> None:
+    twice = [*EVIDENCE, snippet(3, "Mona Lisa", MONA_LISA)]
+    cited = cite("It was painted between 1503 and 1506. [3] It opened in 1793. [1]", twice, "When was it painted?")
+    assert [c.id for c in cited.citations] == ["Mona Lisa"]
+    assert cite("It was painted between 1503 and 1506.[2]", twice, "When was the Mona Lisa painted?").grounded
 
 
 def test_evidence_is_numbered_in_the_tools_order() -> None:
@@ -126,6 +153,13 @@ WASHINGTON = "George Washington was the first president of the United States."
         ("Pluto is the largest planet.", PLUTO, "Pluto", "Which planet is the largest in the solar system?", False),
         ("Eris is the largest planet.", PLUTO, "Pluto", "Which planet is the largest in the solar system?", False),
         ("Eris is the largest planet.", ERIS, "Eris", "Which planet is the largest in the solar system?", False),
+        (
+            "Jupiter is the largest terrestrial planet.",
+            JUPITER,
+            "Jupiter",
+            "Which is the largest terrestrial planet?",
+            False,
+        ),
         ("George Washington.", WASHINGTON, "", "Who was the first president of the United States?", True),
         (
             "The first president was Thomas Jefferson, who served from 1801 to 1809.",

@@ -1,6 +1,6 @@
 """When evidence is too weak to show: an off-corpus question gets nothing rather than the nearest article.
 
-A message that no corpus can answer (`seeks_facts`) gets none. Two more checks, on one passage and one question:
+A message that no corpus can answer (`answerable`) gets none. Two more checks, on one passage and one question:
 
 - `confidence`: the calibrated probability that the passage answers the question, a logistic model over a few features
   that do not depend on the corpus's size or subject. Fitted and measured by `python -m tests.benchmarks.abstention`.
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolset.retrieval.question import names_in, seeks_facts
-from toolset.retrieval.text import ORDINAL, SUPERLATIVE, WORD, alike, sentences, terms
+from toolset.english.question import answerable, names_in
+from toolset.english.sentences import sentences
+from toolset.english.words import ORDINAL, SUPERLATIVE, WORD, alike, terms
 
 if TYPE_CHECKING:
     from toolset.retrieval.corpus import Found
@@ -37,7 +38,7 @@ UNKNOWN_NAME = 0.93
 
 def supported(query: str, found: Sequence[Found], lexicon: Lexicon, threshold: float | None = None) -> list[Found]:
     """Those of `found` that are good enough to show for `query`, in order; often none."""
-    if not seeks_facts(query):
+    if not answerable(query):
         return []
     least = THRESHOLD if threshold is None else threshold
     if any(term not in lexicon.vocabulary for term in names_in(query)):

@@ -19,11 +19,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from toolset.english.sentences import Span
+from toolset.english.words import terms
 from toolset.retrieval.embedder import MAX_TOKENS, Embedder
 from toolset.retrieval.errors import CorpusError
 from toolset.retrieval.index import Hit, Index
 from toolset.retrieval.store import CorpusInfo, Document, Passage, Store
-from toolset.retrieval.text import Span, passages, terms
+from toolset.retrieval.text import passages
 
 BATCH = 64
 """Documents embedded and committed together."""

@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from toolset.english.sentences import Span
 from toolset.retrieval import onnx_bert
 from toolset.retrieval.errors import EmbedderError
-from toolset.retrieval.text import Span
 
 MAX_TOKENS = 512
 BATCH_TOKENS = 1024

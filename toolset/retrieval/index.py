@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from toolset.english.words import alike
 from toolset.retrieval.store import Row
-from toolset.retrieval.text import alike
 
 EXACT_LIMIT = 100_000
 """Passages up to which the search is exact."""

@@ -21,12 +21,12 @@ import numpy as np
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field
 
+from toolset.english.sentences import Span
 from toolset.retrieval.embedder import Embedding
 from toolset.retrieval.errors import CorpusError
-from toolset.retrieval.text import Span
 
 FORMAT = "2"
-"""Changes with the tables, and with what `text.terms` makes of a text."""
+"""Changes with the tables, and with what `english.words.terms` makes of a text."""
 FILE = "corpus.sqlite"
 MODULUS = 1 << 256
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from toolset.english.question import answerable
+from toolset.english.superlative import claim, wanted
 from toolset.retrieval.abstain import confidence, features, supported
 from toolset.retrieval.corpus import Corpus, Found
 from toolset.retrieval.embedder import Embedder
-from toolset.retrieval.question import seeks_facts
-from toolset.retrieval.superlative import claim, wanted
 from toolset.tool import Result, Source, Tool
 
 MAX_QUERY = 1000
@@ -67,7 +67,7 @@ class Retrieval(Tool):
     def explain(self, query: str) -> str:
         """Why `query` gets nothing, for people."""
         query = " ".join(query[:MAX_QUERY].split())
-        if not seeks_facts(query):
+        if not answerable(query):
             return "It asks for nothing that a corpus could hold."
         found = self.corpus.search(query, 1)
         if not found:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from toolset.english.question import answerable, names_in
 from toolset.retrieval import CorpusError, Embedder, Retrieval
 from toolset.retrieval.abstain import binds, features
-from toolset.retrieval.question import names_in, seeks_facts
 
 ANSWERED = [
     ("Who painted the Mona Lisa?", "Mona Lisa", "Leonardo da Vinci"),
@@ -173,4 +173,4 @@ def test_names_are_told_from_openers():
     ],
 )
 def test_what_no_corpus_can_answer_is_not_looked_up(message, facts):
-    assert seeks_facts(message) is facts
+    assert answerable(message) is facts

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from toolset.retrieval.text import sentences, terms
+from toolset.english.sentences import sentences
+from toolset.english.words import terms
 
 RANK = r"second|third|(?:four|fif|six|seven|eigh|nin|ten|eleven|twelf|[a-z]+teen|[a-z]+tie)th|\d+(?:st|nd|rd|th)"
 ADJECTIVE = (
@@ -51,12 +52,14 @@ END = re.compile(
 OF_WHAT = re.compile(r"\b(?:which|what)(?P<kind>(?: [\w'’-]+){1,4}?) (?:is|was|are|were|has|have|had)\b", re.I)
 SCOPE = re.compile(r"\b(?:in|of|on|from|within|among)\b", re.I)
 HARMLESS = re.compile(
-    rf"^[\s,-]*(?:(?:known|single|ever|individual|existing|extant|living|surviving|natural|terrestrial)\b[\s,]*"
+    rf"^[\s,-]*(?:(?:known|single|ever|existing|extant)\b[\s,]*"
     rf"|(?:species|type|kind|member)s? of (?:the |a )?"
     rf"|(?:and|or|as well as)(?: (?:the|by far))? (?:{ADJECTIVE}|(?:most|least)[- ][a-z]+)\b[\s,]*)+",
     re.I,
 )
 """What may stand between a superlative and its noun without narrowing it: "largest known", "largest and deepest"."""
+LIVING = re.compile(r"^[\s,-]*(?:living|surviving)\b", re.I)
+"""In a claim this narrows nothing, since a question is about what there is; in a question it does."""
 BUT_ONE = re.compile(r"^\W*(?:after|than|except|besides|behind|outside)\b", re.I)
 ONE_OF = re.compile(r"\b(?:one|some|two|three|many|among) (?:of )?(?:the |its |their )?(?:[\w-]+['’]s )?$", re.I)
 OWNER = re.compile(r"(?P<name>[\w.-]+)['’]s? (?:(?:single|by far) )?$")
@@ -132,7 +135,7 @@ def claims(sentence: str, asked: Wanted, *, title: Iterable[str] = (), about: It
 
 
 def _rate(sentence: str, match: re.Match[str], asked: Wanted, title: set[str], known: set[str]) -> int:
-    before, after = sentence[: match.start()], sentence[match.end() :]
+    before, after = sentence[: match.start()], LIVING.sub("", sentence[match.end() :])
     kind, rest = _noun_phrase(after)
     if _rank(match) != asked.rank or ONE_OF.search(before) or BUT_ONE.match(rest):
         return -1
@@ -162,6 +165,12 @@ def _rate(sentence: str, match: re.Match[str], asked: Wanted, title: set[str], k
         everywhere = not narrowed and (len(within) > 1 or owner)  # "the longest river in the world", of one in Africa
         return 1 if everywhere and asked.scope <= known else 0
     return sure if asked.kind <= known else 1
+
+
+def names_kind(asked: Wanted, known: Iterable[str]) -> bool:
+    """Whether stems that are known of a claim name the whole kind asked for: "largest animal" does not say "land"."""
+    said = set(known)
+    return all(stem in said or stem.removesuffix("n") in said for stem in asked.kind)  # "American", "America"
 
 
 def _by_population(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolset.retrieval.superlative import claim, wanted
+from toolset.english.superlative import claim, wanted
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,8 @@ from toolset.retrieval.superlative import claim, wanted
         ("What is the largest ocean?", "Yenisei", "It is the largest river to drain into the Arctic Ocean.", 0),
         ("What is the longest river in Africa?", "Nile", "A river in Africa. It is the world's longest river.", 1),
         ("What is the longest river in Africa?", "Loire", "The Loire is the longest river in France.", -1),
+        ("What is the largest lake?", "Volta", "Lake Volta is the largest individual lake.", 0),
+        ("Which is the largest natural lake?", "Kariba", "Kariba is the largest lake.", 1),
         ("What is the largest lake?", "Bread", "Bread is made of flour.", 0),
     ],
 )  # fmt: skip
