@@ -17,10 +17,11 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from dialog.calibration import calibrate_safety
-from dialog.citations import Cited, whole_sentences
+from dialog.citations import Cited, evidence_of, uncited, whole_sentences
 from dialog.decoder import Decoder, Sample, Sampling
-from dialog.dialect import Dialect, choose_dialect
+from dialog.dialect import Dialect, Step, choose_dialect
 from dialog.errors import ContextLengthError
+from dialog.history import newest_turns
 from dialog.judge import judge, read_probabilities
 from dialog.messages import Message, conversation
 from dialog.research import MAX_ROUNDS, Research, research
@@ -31,8 +32,12 @@ from safety.policy import Policy
 from toolset.toolset import Toolset
 
 NO_SOURCE = "I found no source for this, so please check it: {draft}"
+NOTHING_SAID = "I have no answer to that. Could you say it in another way?"
 RESEARCH_RESERVE = 1_600
 """Tokens of the context kept free for evidence when history is trimmed."""
+
+
+FinishReason = Literal["stop", "length", "content_filter"]
 
 
 class Event(NamedTuple):
@@ -110,6 +115,11 @@ class Agent:
         samples = await turn.generate()
         on_event(Event("scoring", str(len(samples))))
         draft = await turn.judge(samples)
+        if turn.nothing_said:
+            draft = await turn.judge(await turn.generate(again=True))
+        if turn.nothing_said:
+            turn.notes.append("The model gave no text, twice.")
+            return turn.finish(started, Cited(NOTHING_SAID, [], False), "stop")
         if draft is None:
             return turn.finish(started, Cited(self.policy.fixed_reply, [], False), "content_filter")
         found = await turn.research(draft, lambda query: on_event(Event("researching", query)))
@@ -117,9 +127,17 @@ class Agent:
         cited, finish_reason = await turn.check(draft, found)
         return turn.finish(started, cited, finish_reason)
 
-    def reply_sync(self, messages: Sequence[Message], *, seed: int | None = None) -> Turn:
+    def reply_sync(
+        self,
+        messages: Sequence[Message],
+        *,
+        seed: int | None = None,
+        role: Role | None = None,
+        settings: AgentSettings | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> Turn:
         """`reply` for scripts that have no event loop."""
-        return asyncio.run(self.reply(messages, seed=seed))
+        return asyncio.run(self.reply(messages, seed=seed, role=role, settings=settings, on_event=on_event))
 
     async def aclose(self) -> None:
         """Free the toolset and the engine."""
@@ -156,41 +174,35 @@ class _TurnInProgress:
         """
         context = self.decoder.info.context_length
         room = context - self.sampling.max_tokens - min(RESEARCH_RESERVE, context // 4)
-        # A whole turn is a user's message and what answered it; the last message always stays.
-        starts = [i for i, message in enumerate(messages) if i == 0 or message.role == "user"]
-        fits, fails, tried = 0, len(starts) + 1, 1  # numbers of newest turns
-        kept, ids = [*lead, *messages], []
-        # More and more turns from the end, then by halves: the work is bounded by what the model reads.
-        while fails - fits > 1:
-            newest = [*lead, *messages[starts[-tried] :]]
-            if len(read := self.dialect.base_prompt(newest, self.role)) <= room:
-                fits, kept, ids = tried, newest, read
-            elif tried == 1:
-                raise ContextLengthError(len(read) + context - room, context)
-            else:
-                fails = tried
-            tried = min(2 * fits, len(starts)) if fails > len(starts) else (fits + fails) // 2
+        kept, ids = newest_turns(lead, messages, lambda newest: self.dialect.base_prompt(newest, self.role), room)
+        if len(ids) > room:
+            raise ContextLengthError(len(ids) + context - room, context)
         if dropped := len(lead) + len(messages) - len(kept):
             self.notes.append(f"The oldest {dropped} messages were left out: they do not fit the model's context.")
         return kept, ids
 
-    async def generate(self) -> list[Sample]:
+    @property
+    def nothing_said(self) -> bool:
+        """Whether every candidate so far is empty: there is nothing that a filter could have dropped."""
+        return not any(candidate.text for candidate in self.candidates)
+
+    async def generate(self, *, again: bool = False) -> list[Sample]:
         started = time.perf_counter()
-        samples = await self.decoder.generate(self.prompt_ids, self.sampling)
-        self.timings.generate = time.perf_counter() - started
+        # Research samples with the next seed.
+        sampling = self.sampling.model_copy(update={"seed": self.seed + 2}) if again else self.sampling
+        samples = await self.decoder.generate(self.prompt_ids, sampling)
+        self.timings.generate += time.perf_counter() - started
         self.usage.prompt_tokens = len(self.prompt_ids)
-        self.usage.sampled_tokens = sum(len(sample.token_ids) for sample in samples)
+        self.usage.sampled_tokens += sum(len(sample.token_ids) for sample in samples)
         return samples
 
     async def judge(self, samples: list[Sample]) -> Sample | None:
-        """Score, filter and rank; the best draft, or None where the filter left none."""
+        """Score, filter and rank; the best draft, or None where no sample has text or the filter left none."""
         started = time.perf_counter()
         judged = await judge(self.decoder, self.dialect, self.prompt_ids, samples, self.policy)
-        self.timings.score = time.perf_counter() - started
-        self.candidates = [candidate for candidate, _ in judged]
-        self.usage.scored_prompts = sum(c.scores is not None for c in self.candidates) * len(
-            self.dialect.attribute_reads
-        )
+        self.timings.score += time.perf_counter() - started
+        self.candidates += [candidate for candidate, _ in judged]
+        self.usage.scored_prompts += sum(c.scores is not None for c, _ in judged) * len(self.dialect.attribute_reads)
         best, sample = judged[0]
         if not best.kept:
             return None
@@ -219,35 +231,67 @@ class _TurnInProgress:
         self.timings.research = time.perf_counter() - started - self.found.tool_seconds
         return self.found
 
-    async def check(self, draft: Sample, found: Research) -> tuple[Cited, Literal["stop", "length", "content_filter"]]:
+    async def check(self, draft: Sample, found: Research) -> tuple[Cited, FinishReason]:
         """Read SAFE and GROUNDED on the final text. The draft was judged before; new text was not."""
         started = time.perf_counter()
         cited = found.cited
         if cited is None or (not cited.grounded and not found.answered):
-            text = whole_sentences(draft.text, draft.finish_reason)
-            if found.seeks_facts and self.settings.rounds:
-                self.notes.append("No source was found." if not found.evidence else "No source that was found answers.")
-                text = NO_SOURCE.format(draft=text)
-            return Cited(text, [], False), draft.finish_reason
+            return self._unsourced(draft, found)
         answer = self.dialect.answer_ids(cited.text)
-        [scores] = await read_probabilities(self.decoder, self.dialect.attribute_reads, [[*self.prompt_ids, *answer]])
-        self.usage.scored_prompts += len(self.dialect.attribute_reads)
+        reads = self.dialect.attribute_reads
+        prompt = self._within(self.dialect.base_prompt, [answer, *(read.suffix for read in reads)])
+        if prompt is None:
+            self.notes.append("The researched answer was left out: it is too long for the model to check.")
+            return self._unsourced(draft, found)
+        [scores] = await read_probabilities(self.decoder, reads, [[*prompt, *answer]])
+        self.usage.scored_prompts += len(reads)
         if not self.policy.releases(scores["safe"]):
             self.notes.append(f"The researched answer was filtered: P(safe) {scores['safe']:.2f}.")
             self.timings.check = time.perf_counter() - started
             return Cited(self.policy.fixed_reply, [], False), "content_filter"
         if cited.grounded and self.settings.grounded_threshold is not None:
-            [read] = await read_probabilities(
-                self.decoder, [self.dialect.grounded_read], [[*found.prompt_ids, *answer]]
-            )
-            self.usage.scored_prompts += 1
-            if read["grounded"] < self.settings.grounded_threshold:
-                self.notes.append(f"The answer's sources do not support it: P(grounded) {read['grounded']:.2f}.")
-                cited = Cited(cited.text, [], False)
+            cited = await self._read_grounded(cited, answer, self.settings.grounded_threshold)
         self.timings.check = time.perf_counter() - started
         return cited, "stop"
 
-    def finish(self, started: float, cited: Cited, finish_reason: Literal["stop", "length", "content_filter"]) -> Turn:
+    def _unsourced(self, draft: Sample, found: Research) -> tuple[Cited, FinishReason]:
+        """The draft, which says that it has no source where the message seeks facts."""
+        text = whole_sentences(draft.text, draft.finish_reason)
+        if found.seeks_facts and self.settings.rounds:
+            self.notes.append("No source was found." if not found.evidence else "No source that was found answers.")
+            text = NO_SOURCE.format(draft=text)
+        return Cited(text, [], False), draft.finish_reason
+
+    async def _read_grounded(self, cited: Cited, answer: list[int], threshold: float) -> Cited:
+        """`cited`, without its citations where P(grounded) is below `threshold`.
+
+        GROUNDED is read as it is trained: over what the answer cites, with the answer in the draft's place.
+        """
+        read = self.dialect.grounded_read
+        step = Step(self.messages[-1].content, evidence_of(cited.citations))
+        prompt = self._within(
+            lambda messages, role: self.dialect.research_prompt(messages, role, answer, [step]), [answer, read.suffix]
+        )
+        if prompt is None:
+            self.notes.append("P(grounded) was not read: the sources are too long for the model.")
+            return cited
+        [found] = await read_probabilities(self.decoder, [read], [[*prompt, *answer]])
+        self.usage.scored_prompts += 1
+        if found["grounded"] >= threshold:
+            return cited
+        self.notes.append(f"The answer's sources do not support it: P(grounded) {found['grounded']:.2f}.")
+        return Cited(uncited(cited.text), [], False)
+
+    def _within(
+        self, write: Callable[[Sequence[Message], Role], list[int]], after: Sequence[Sequence[int]]
+    ) -> list[int] | None:
+        """A prompt with as much history as leaves room for all of `after` and a label; None where none does."""
+        room = self.decoder.info.context_length - sum(len(ids) for ids in after) - 1
+        lead = [*takewhile(lambda message: message.role == "system", self.messages)]
+        _, ids = newest_turns(lead, self.messages[len(lead) :], lambda newest: write(newest, self.role), room)
+        return ids if len(ids) <= room else None
+
+    def finish(self, started: float, cited: Cited, finish_reason: FinishReason) -> Turn:
         self.usage.completion_tokens = len(encode_plain(self.decoder.tokenizer, cited.text))
         self.timings.total = time.perf_counter() - started
         for stage, seconds in self.timings:

@@ -7,8 +7,9 @@ between an attribute's two label tokens at the judge position (LaMDA, arXiv 2201
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 
 from dialog.decoder import Tokenizer
@@ -26,6 +27,7 @@ from dialog.finetune.records import (
     Snippet,
     TrainingRecord,
 )
+from dialog.history import newest_turns
 from dialog.messages import Message
 from dialog.roles import Role, load_role
 from dialog.tokens import encode_plain
@@ -59,6 +61,11 @@ class Example:
         """Tokens that this example costs."""
         return len(self.ids) + (len(self.rival.ids) if self.rival else 0)
 
+    @property
+    def width(self) -> int:
+        """Tokens of its longer row."""
+        return max(len(self.ids), len(self.rival.ids) if self.rival else 0)
+
 
 class ExampleWriter:
     """Writes examples for one tokenizer, up to `max_tokens` long."""
@@ -77,7 +84,8 @@ class ExampleWriter:
     def write(self, record: TrainingRecord) -> list[Example]:
         """The examples of a record; a research record gives one per step, each ending where the model stops.
 
-        Old turns are dropped where a context is too long. Raises RecordError where even the last does not fit.
+        Old turns are dropped where a context is too long, as a turn drops them. Raises RecordError where even the last
+        does not fit, MessageError where the model's chat template refuses the context.
         """
         match record:
             case Generation():
@@ -102,18 +110,17 @@ class ExampleWriter:
         return [*self.dialect.answer_ids(text), self.end]
 
     def _prompt(self, context: Sequence[Message], tail: Sequence[int]) -> list[int]:
-        """The base prompt of the newest turns that fit together with `tail`."""
-        kept = list(context) or [Message(role="user", content=NO_CONTEXT)]
-        while True:
-            prompt = self.dialect.base_prompt(kept, self.role)
-            if len(prompt) + len(tail) <= self.max_tokens:
-                return prompt
-            if len(kept) == 1:
-                raise RecordError(
-                    f"a record needs {len(prompt) + len(tail)} tokens with its last message alone, but max_tokens is "
-                    f"{self.max_tokens}. Raise max_tokens, or set too_long: skip."
-                )
-            kept = kept[1:]
+        """The base prompt of the newest turns that fit together with `tail`, as a turn would send it."""
+        return self._fitted(context, tail, lambda kept: self.dialect.base_prompt(kept, self.role))
+
+    def _fitted(
+        self, context: Sequence[Message], tail: Sequence[int], write: Callable[[list[Message]], list[int]]
+    ) -> list[int]:
+        messages = list(context) or [Message(role="user", content=NO_CONTEXT)]
+        lead = [*takewhile(lambda message: message.role == "system", messages)]
+        _, prompt = newest_turns(lead, messages[len(lead) :], write, self.max_tokens - len(tail))
+        self._check(len(prompt) + len(tail))
+        return prompt
 
     def _taught(self, prompt: Sequence[int], answer: Sequence[int]) -> Example:
         return Example(ids=(*prompt, *answer), taught=(False,) * len(prompt) + (True,) * len(answer))
@@ -140,16 +147,12 @@ class ExampleWriter:
 
     def _read_grounded(self, context: Sequence[Message], step: Step, response: str, rating: float) -> Example:
         # The draft stands where it does in a turn; here the reply itself is the draft.
-        kept = list(context) or [Message(role="user", content=NO_CONTEXT)]
         answer = self.dialect.answer_ids(response)
         tail = [*answer, *self.grounded.suffix]
-        while True:
-            prompt = self.dialect.research_prompt(kept, self.role, answer, [step])
-            if len(prompt) + len(tail) <= self.max_tokens or len(kept) == 1:
-                break
-            kept = kept[1:]
+        prompt = self._fitted(
+            context, tail, lambda kept: self.dialect.research_prompt(kept, self.role, answer, [step])
+        )  # fmt: skip
         ids = (*prompt, *tail)
-        self._check(len(ids))
         return Example(ids=ids, labels=(LabelTarget(len(ids) - 1, self.grounded.pairs["grounded"], rating),))
 
     def _research(self, record: ResearchRecord) -> list[Example]:
@@ -186,7 +189,7 @@ class ExampleWriter:
     def _check(self, tokens: int) -> None:
         if tokens > self.max_tokens:
             raise RecordError(
-                f"a record needs {tokens} tokens, but max_tokens is {self.max_tokens}. "
+                f"a record needs {tokens} tokens with its last turn alone, but max_tokens is {self.max_tokens}. "
                 "Raise max_tokens, or set too_long: skip."
             )
 

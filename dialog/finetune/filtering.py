@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dialog.dialect import make_dialect
-from dialog.errors import AdapterError, FinetuneError, RecordError
+from dialog.errors import AdapterError, FinetuneError, MessageError, RecordError
 from dialog.finetune.adapters import CARD, AdapterStore, read_card
 from dialog.finetune.config import Config, FilterSettings
 from dialog.finetune.examples import Example, ExampleWriter
@@ -117,7 +117,7 @@ def passing(
             judged = Judged(context=record.context, response=record.response, ratings=RATINGS)  # type: ignore[arg-type]
             examples += writer.write(judged)
             fitting.append(record)
-        except RecordError:
+        except (RecordError, MessageError):
             continue
     read = label_probabilities(judge, examples, pad=writer.end)
     return [

@@ -5,19 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from dialog.errors import FinetuneError, RecordError
+from dialog.errors import FinetuneError, MessageError, RecordError
 from dialog.finetune.config import Config
 from dialog.finetune.examples import Example, ExampleWriter
 from dialog.finetune.records import Groundedness, Judged, PlainText, TrainingRecord
 from dialog.finetune.sources import TaskData
 
 REPLAY = "replay"
+UNUSABLE = "of conversations that the model's chat template refuses"
 
 
 def examples_of(
     config: Config, data: Sequence[TaskData], learn: Sequence[str], writer: ExampleWriter
-) -> tuple[dict[str, list[Example]], dict[str, float], int]:
-    """(examples by task, weights by task, records skipped as too long).
+) -> tuple[dict[str, list[Example]], dict[str, float], list[tuple[int, str]]]:
+    """(examples by task, weights by task, how many records were skipped and why).
 
     Raises RecordError where none may be skipped, FinetuneError where a task has nothing left to train on.
     """
@@ -30,11 +31,11 @@ def examples_of(
         weights[REPLAY] = config.replay.weight
     drawn, scale = config.train.steps * config.train.batch_size, sum(weights.values())
     tasks: dict[str, list[Example]] = {}
-    skipped = 0
+    long_ones, refused = 0, 0
     for name, rows in records.items():
         random.Random(f"{config.train.seed} {name}").shuffle(rows)
         examples = tasks.setdefault(name, [])
-        too_long = 0
+        too_long, unusable = 0, 0
         for record in rows:
             if len(examples) > drawn * weights[name] / scale + 1:
                 break  # a short run does not tokenise what it will not draw
@@ -44,13 +45,19 @@ def examples_of(
                 if config.train.too_long == "error":
                     raise
                 too_long += 1
+            except MessageError as error:
+                if config.train.too_long == "error":
+                    raise RecordError(f"a record of task {name!r} cannot be written: {error}") from None
+                unusable += 1
         if not examples and name != REPLAY:
-            raise FinetuneError(nothing_left(name, [one for one in data if one.task == name], too_long, config))
-        skipped += too_long
-    return tasks, weights, skipped
+            of_task = [one for one in data if one.task == name]
+            raise FinetuneError(nothing_left(name, of_task, too_long, unusable, config))
+        long_ones, refused = long_ones + too_long, refused + unusable
+    causes = [(long_ones, f"longer than train.max_tokens={config.train.max_tokens}"), (refused, UNUSABLE)]
+    return tasks, weights, [(count, why) for count, why in causes if count]
 
 
-def nothing_left(task: str, data: Sequence[TaskData], too_long: int, config: Config) -> str:
+def nothing_left(task: str, data: Sequence[TaskData], too_long: int, unusable: int, config: Config) -> str:
     """Why a task has no example, and what to do about it."""
     held, contexts = sum(len(one.held_out) for one in data), sum(one.contexts for one in data)
     shared = "they share one context" if contexts == 1 else f"they are of {contexts} contexts"
@@ -64,6 +71,7 @@ def nothing_left(task: str, data: Sequence[TaskData], too_long: int, config: Con
         ),
         (sum(one.filtered for one in data), "dropped by the filter", "Lower filter.quality or filter.safe."),
         (too_long, f"longer than train.max_tokens={limit}", "Raise train.max_tokens."),
+        (unusable, UNUSABLE, "Begin contexts with the user's message."),
     ]
     causes = [cause for cause in causes if cause[0]]
     total = sum(count for count, _, _ in causes)
@@ -97,7 +105,7 @@ def judged_sets(
                 break
             try:
                 writer.write(record)
-            except RecordError:
+            except (RecordError, MessageError):
                 continue
             kept.append(record)
     return {kind: records for kind, records in found.items() if records}

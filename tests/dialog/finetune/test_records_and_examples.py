@@ -22,8 +22,11 @@ from dialog.finetune.records import (
     parse,
     read_training_records,
 )
+from dialog.finetune.selection import examples_of
+from dialog.finetune.sources import load_task_data
 from dialog.messages import Message
 from dialog.roles import load_role
+from tests.dialog.finetune import small
 
 ASK = {"role": "user", "content": "Who wrote Emma?"}
 SHAPES = {
@@ -193,3 +196,41 @@ def test_old_turns_give_way_and_a_last_message_that_cannot_is_an_error(tokenizer
     assert "old words" not in tokenizer.decode(example.ids)
     with pytest.raises(RecordError, match=r"max_tokens is 400.*skip"):
         writer.write(parse({"context": [{"role": "user", "content": "word " * 600}], "response": "x"}))
+
+
+def test_a_long_conversation_keeps_the_callers_instructions_and_loses_whole_turns(tokenizer, writer: ExampleWriter):
+    context = [
+        {"role": "system", "content": "Speak of books."},
+        {"role": "user", "content": "old words " * 190},
+        {"role": "assistant", "content": "an old reply"},
+        ASK,
+    ]
+    for row in ({"response": "Austen."}, {"response": "Austen.", "knowledge": "Emma.", "grounded": 1}):
+        [example] = writer.write(parse({"context": context, **row}))
+        text = tokenizer.decode(example.ids)
+        assert "Speak of books." in text
+        assert "Who wrote Emma?" in text
+        assert "old" not in text, "no reply stays without what it answered"
+
+
+def test_a_conversation_that_the_chat_template_refuses_is_counted_and_left_out(tokenizer, tmp_path: Path):
+    import copy
+
+    strict = copy.deepcopy(tokenizer)
+    strict.chat_template = (
+        "{% set m = messages[1:] if messages[0].role == 'system' else messages %}"
+        "{% if m[0].role == 'assistant' %}{{ raise_exception('the user begins') }}{% endif %}" + tokenizer.chat_template
+    )
+    writer = ExampleWriter(strict, max_tokens=400, dialect=make_dialect(strict, "judged"))
+    hello = {"role": "assistant", "content": "Hello."}
+    rows = [{"context": [*lead, ASK], "response": f"{i}", "unsafe": 0} for i, lead in enumerate(([], [], [hello]))]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    tasks = {"safety": {"sources": [{"path": "mine.jsonl"}]}}
+    config = small.config(tasks=tasks, held_out=0.0, method="lora")
+    data = load_task_data(config, tmp_path)
+    found, _, skipped = examples_of(config, data, [], writer)
+    assert len(found["safety"]) == 2
+    assert skipped == [(1, "of conversations that the model's chat template refuses")]
+    data[0].train = [parse(rows[2])]
+    with pytest.raises(FinetuneError, match=r"all 1 records of task 'safety' are of conversations .*Begin contexts"):
+        examples_of(config, data, [], writer)
