@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from dialog.errors import FinetuneError
+from dialog.finetune.identity import differences
 from dialog.finetune.saving import whole_folder
 
 
@@ -22,7 +23,7 @@ class CheckpointState(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     step: int
-    plan: str
+    made_of: dict[str, str] = Field(description="What decides the run's weights, by name; see `identity`.")
 
 
 class Checkpoint(NamedTuple):
@@ -31,7 +32,13 @@ class Checkpoint(NamedTuple):
 
 
 def save_checkpoint(
-    folder: Path, parameters: Mapping[str, nn.Parameter], optimizer: Any, *, step: int, plan: str, keep: int
+    folder: Path,
+    parameters: Mapping[str, nn.Parameter],
+    optimizer: Any,
+    *,
+    step: int,
+    made_of: Mapping[str, str],
+    keep: int,
 ) -> None:
     """Write `folder/step-…` and remove all but the newest `keep`. Raises FinetuneError where the disk refuses."""
     from safetensors.torch import save_file
@@ -42,25 +49,24 @@ def save_checkpoint(
     with whole_folder(final) as part:
         save_file({name: p.detach().cpu().contiguous() for name, p in parameters.items()}, part / "weights.safetensors")
         torch.save(optimizer.state_dict(), part / "optimizer.pt")
-        (part / "state.json").write_text(CheckpointState(step=step, plan=plan).model_dump_json())
+        (part / "state.json").write_text(CheckpointState(step=step, made_of=dict(made_of)).model_dump_json())
     for old in sorted(folder.glob("step-*"))[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def latest_checkpoint(folder: Path, *, plan: str) -> Checkpoint | None:
-    """The newest whole checkpoint. Raises FinetuneError where it belongs to another plan."""
-    for path in sorted(folder.glob("step-*"), reverse=True):
-        try:
-            state = CheckpointState.model_validate_json((path / "state.json").read_bytes())
-        except (OSError, ValidationError):
-            continue
-        if state.plan != plan:
-            raise FinetuneError(
-                f"{path} is a checkpoint of another run (other data, seed or steps). "
-                "Give this run its own folder with --out, or delete that one."
-            )
-        return Checkpoint(path, state.step)
-    return None
+def latest_checkpoint(folder: Path, *, made_of: Mapping[str, str]) -> Checkpoint | None:
+    """The newest checkpoint. Raises FinetuneError where it is not `made_of` the same, or cannot be read."""
+    path = max(folder.glob("step-*"), default=None)
+    if path is None:
+        return None
+    remedy = f"Give this run its own folder with --out, or delete {folder}."
+    try:
+        state = CheckpointState.model_validate_json((path / "state.json").read_bytes())
+    except (OSError, ValidationError):
+        raise FinetuneError(f"{path} is not a checkpoint that this version reads. {remedy}") from None
+    if different := differences(state.made_of, made_of):
+        raise FinetuneError(f"{path} is a checkpoint of another run: {'; '.join(different)}. {remedy}")
+    return Checkpoint(path, state.step)
 
 
 def load_checkpoint(checkpoint: Checkpoint, parameters: Mapping[str, nn.Parameter], optimizer: Any) -> None:

@@ -44,6 +44,7 @@ class FisherCard(BaseModel):
     tokens: int
     labels: Literal["data", "sampled"]
     modules: tuple[str, ...]
+    drawn: str = Field(default="", description="Hash of the samples' token ids and of the seed of drawn labels.")
 
 
 class Fisher(BaseModel):
@@ -59,6 +60,17 @@ class Fisher(BaseModel):
         from safetensors.torch import save
 
         write_whole(path, save(self.values, metadata={"card": self.card.model_dump_json()}))
+
+    @classmethod
+    def card_of(cls, path: Path) -> FisherCard | None:
+        """The card of a file, None where there is no readable one."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="pt") as file:
+                return FisherCard.model_validate_json(file.metadata()["card"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValidationError):
+            return None
 
     @classmethod
     def load(cls, path: Path, *, revision: str, named: bool = True) -> Fisher:

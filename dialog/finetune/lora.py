@@ -1,7 +1,9 @@
 """The adapter on the model: which layers are adapted, lower layers computed once, what is trained.
 
 Freezing the lower layers lets their output be computed once for all epochs: `upper_only` then runs the model from the
-first adapted layer on. The trick is exact: the states that a layer hands on do not depend on the layers above it.
+first adapted layer on. The states that a layer hands on do not depend on the layers above it, so for a decoder that
+does nothing but run alike layers on its embeddings this is exact. Some decoders scale what they are given (Granite) or
+number their layers for kinds of attention (Gemma): `check_split` finds out.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from torch import nn
 
 from dialog.errors import FinetuneError
 from dialog.finetune.config import LoraSettings
+from dialog.finetune.memory import SIGNS
 from dialog.finetune.shared_prefix import hidden_states
 
 
@@ -138,3 +141,36 @@ def lower_states(model: Any, ids: torch.Tensor, mask: torch.Tensor, first: int, 
         return hidden_states(decoder, ids, mask, shared)
     finally:
         decoder.layers, decoder.norm = layers, norm
+
+
+SPLIT_ERROR = 1e-3
+"""Largest difference of split and whole output that passes for rounding, relative to the largest output."""
+
+
+@torch.no_grad()
+def check_split(model: Any, ids: Sequence[int], first: int, shared: int = 0) -> None:
+    """Raises FinetuneError where layers from `first` on, given `lower_states`, do not say what the whole model says.
+
+    `ids` should be as long as what is trained on: a window of attention shows only in longer sequences.
+    """
+    batch = torch.tensor([ids], device=next(model.parameters()).device)
+    mask, decoder, was_training = torch.ones_like(batch), decoder_layers(model)[0], model.training
+    model.eval()
+    try:
+        whole = hidden_states(decoder, batch, mask)
+        states = lower_states(model, batch, mask, first, shared)
+        with upper_only(model, first):
+            split = hidden_states(decoder, states, mask, shared)
+        exact = bool((split - whole).abs().max() <= SPLIT_ERROR * whole.abs().max())
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        if any(sign in str(error) for sign in SIGNS):
+            raise
+        exact = False  # a decoder that is not built this way
+    finally:
+        model.train(was_training)
+    if not exact:
+        raise FinetuneError(
+            f"{type(decoder).__name__} cannot be split at lora.from_layer={first}: its upper layers alone, on what the "
+            "lower ones hand on, do not say what the whole model says. Set lora.from_layer to 0; lora.target_modules "
+            "can name fewer layers."
+        )

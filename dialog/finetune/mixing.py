@@ -67,24 +67,22 @@ def _stream(examples: Sequence[Example], rng: random.Random):
 
 
 def micro_batches(examples: Sequence[Example], max_tokens: int) -> list[list[Example]]:
-    """Examples in groups whose padded size stays within `max_tokens`, at least one example each; longest first.
+    """Examples in groups whose padded size stays within `max_tokens`, at least one example each; longest rows first.
 
-    The longest group comes first so that a run which does not fit in memory fails at once.
+    A group's padded size is its rows, two for a preference, times its longest row. The longest group comes first so
+    that a run which does not fit in memory fails at once.
     """
     groups: list[list[Example]] = []
-    group: list[Example] = []
-    longest = 0
-    for example in sorted(examples, key=lambda one: -one.length):
-        rows = sum(2 if one.rival else 1 for one in group) + (2 if example.rival else 1)
-        if group and rows * longest > max_tokens:
-            groups.append(group)
-            group = []
-        if not group:
-            longest = max(len(example.ids), len(example.rival.ids) if example.rival else 0)
-        group.append(example)
-        longest = max(longest, len(example.ids), len(example.rival.ids) if example.rival else 0)
-    if group:
-        groups.append(group)
+    rows = 0
+    for example in sorted(examples, key=lambda one: -one.width):
+        more = 2 if example.rival else 1
+        # Sorted: the group's first example is as wide as any that follow.
+        if groups and (rows + more) * groups[-1][0].width <= max_tokens:
+            groups[-1].append(example)
+            rows += more
+        else:
+            groups.append([example])
+            rows = more
     return groups
 
 
@@ -93,6 +91,7 @@ def plan_hash(plan: Sequence[Sequence[Example]]) -> str:
     digest = hashlib.sha256()
     for batch in plan:
         for example in batch:
-            digest.update(repr((example.ids, example.labels, example.rival and example.rival.ids)).encode())
+            rival = example.rival and (example.rival.ids, example.rival.labels)
+            digest.update(repr((example.ids, example.taught, example.labels, rival)).encode())
         digest.update(b"|")
     return digest.hexdigest()

@@ -14,34 +14,27 @@ from typing import Any, NamedTuple
 
 from accelerate import Accelerator
 
-from dialog.decoder import Tokenizer
 from dialog.dialect import make_dialect
 from dialog.errors import FinetuneError
 from dialog.finetune.adapters import AdapterCard, AdapterStore, DataUse, StoredAdapter, write_adapter
-from dialog.finetune.config import Config
+from dialog.finetune.base import Base, check_window, load_base
+from dialog.finetune.config import Config, TrainSettings
 from dialog.finetune.ewc import EwcPenalty
-from dialog.finetune.examples import ExampleWriter
+from dialog.finetune.examples import Example, ExampleWriter
 from dialog.finetune.filtering import filtered, find_scorer
 from dialog.finetune.fisher import Fisher, FisherCard, fisher_information
+from dialog.finetune.identity import digest, weights_made_of
 from dialog.finetune.lora import add_adapter, scale_adapter, target_names
-from dialog.finetune.memory import SIGNS, out_of_memory
-from dialog.finetune.metrics import draw_curves
+from dialog.finetune.memory import out_of_memory
 from dialog.finetune.mixing import plan_hash, plan_steps
 from dialog.finetune.outcome import RunResult, finished, refuse, remember
 from dialog.finetune.reading import held_out_figures
 from dialog.finetune.retention import Perplexity, general_text, measured_keys, perplexity, stretches
+from dialog.finetune.run_log import draw_curves
 from dialog.finetune.saving import write_whole
 from dialog.finetune.selection import examples_of, judged_sets
-from dialog.finetune.sources import load_task_data, resolve
+from dialog.finetune.sources import TaskData, load_task_data, resolve
 from dialog.finetune.trainer import Progress, Trainer
-
-
-class Base(NamedTuple):
-    """The base model on disk."""
-
-    name: str
-    folder: Path
-    revision: str
 
 
 class Watch(NamedTuple):
@@ -52,6 +45,42 @@ class Watch(NamedTuple):
     fisher: Callable[[int, int], None] = lambda done, total: None
 
 
+class Place(NamedTuple):
+    """What is the same for all steps of a run: what is wanted, and where it happens."""
+
+    config: Config
+    data: Path
+    base: Base
+    runs: Path
+    store: AdapterStore
+    watch: Watch
+    accelerator: Accelerator
+
+
+class Prepared(NamedTuple):
+    """What is trained and measured: the model, the records on both sides of the split, and the plan of examples."""
+
+    model: Any
+    writer: ExampleWriter
+    data: list[TaskData]
+    plan: list[list[Example]]
+    learn: list[str]
+    """General text that Fisher information and replay are drawn from."""
+    measure: list[str]
+    """General text that forgetting is measured on."""
+    fisher: Fisher | None
+    """The Fisher information that the configuration names."""
+
+
+class Trained(NamedTuple):
+    """The model with its trained adapter, and what its forgetting is measured by."""
+
+    model: Any
+    resumed_from: int
+    measured: list[list[int]]
+    before: Perplexity
+
+
 def run(
     config: Config, data_folder: Path, base: Base, *, runs: Path, store: AdapterStore, watch: Watch | None = None
 ) -> RunResult:
@@ -59,33 +88,57 @@ def run(
 
     `runs` is this run's folder. An adapter that fails the retention gate is kept in it, marked, and not installed.
     """
-    import torch
-    from transformers import AutoTokenizer
+    place = Place(config, data_folder, base, runs, store, watch or Watch(), start(config.train))
+    first = place.accelerator.is_main_process  # the other processes only help to train
+    prepared = prepare(place)
+    parts = [config.model_dump_json(), base.revision, plan_hash(prepared.plan), *prepared.learn, *prepared.measure]
+    if result := finished(runs, parts):
+        place.watch.stage(f"{result.adapter} was installed before by this run: same plan, same weights, nothing to do")
+    else:
+        trained = train(place, prepared)
+        if first:
+            result, adapter = measure_and_install(place, prepared, trained)
+            remember(runs, parts, result)
+            refuse(adapter)
+        place.accelerator.wait_for_everyone()
+    if result is None or not first:
+        raise SystemExit(0)
+    return result
 
-    settings = config.train
+
+def start(settings: TrainSettings) -> Accelerator:
+    """Seed everything, ask for deterministic kernels, and find the devices."""
+    import torch
+
     accelerator = Accelerator(
         cpu=settings.device == "cpu", mixed_precision="bf16" if settings.precision == "bf16" else "no"
     )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what CUDA needs to be deterministic
     torch.manual_seed(settings.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    watch = watch or Watch()
-    guarded = config.method == "ewc" and config.ewc.weight > 0
+    return accelerator
+
+
+def prepare(place: Place) -> Prepared:
+    """Read data and model, and write the plan of examples. What is named wrongly is found before the long work."""
+    from transformers import AutoTokenizer
+
+    config, base, watch, settings = place.config, place.base, place.watch, place.config.train
     fisher: Fisher | None = None
-    if guarded and config.ewc.fisher:  # what is named is looked at before the long work
-        fisher = Fisher.load(resolve(data_folder, config.ewc.fisher), revision=base.revision)
-    scorer = find_scorer(config, data_folder, store, base.revision) if config.filter else None
+    if guarded(config) and config.ewc.fisher:
+        fisher = Fisher.load(resolve(place.data, config.ewc.fisher), revision=base.revision)
+    scorer = find_scorer(config, place.data, place.store, base.revision) if config.filter else None
     watch.stage("reading data")
     tokenizer: Any = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
-    texts = [resolve(data_folder, text) for text in config.retention.texts]
+    texts = [resolve(place.data, text) for text in config.retention.texts]
     learn, measure = general_text(texts, learns=config.method != "lora")
-    data = load_task_data(config, data_folder, measured_keys(measure))
+    data = load_task_data(config, place.data, measured_keys(measure))
     try:
         dialect = make_dialect(tokenizer, config.dialect)
     except ValueError as error:
         raise FinetuneError(f"dialect {config.dialect!r} does not fit {base.name}: {error}") from None
     writer = ExampleWriter(tokenizer, max_tokens=settings.max_tokens, dialect=dialect)
-    model = load_base(base, accelerator)
+    model = load_base(base, place.accelerator)
     check_window(model, settings.max_tokens)
     if scorer and config.filter:
         filtered(
@@ -94,24 +147,31 @@ def run(
     tasks, weights, skipped = examples_of(config, data, learn, writer)
     if measured_too := sum(one.measured for one in data):
         watch.stage(f"{measured_too} records are of text that retention is measured on and are left out")
-    if skipped:
-        watch.stage(f"{skipped} records longer than train.max_tokens={settings.max_tokens} are left out")
+    for count, why in skipped:
+        watch.stage(f"{count} records are left out: {why}")
     plan = plan_steps(tasks, weights, steps=settings.steps, batch_size=settings.batch_size, seed=settings.seed)
-    parts = [config.model_dump_json(), base.revision, plan_hash(plan), *learn, *measure]
-    if earlier := finished(runs, parts):
-        if not accelerator.is_main_process:
-            raise SystemExit(0)
-        watch.stage(f"{earlier.adapter} was installed before by this run: same plan, same weights, nothing to do")
-        return earlier
+    return Prepared(model, writer, data, plan, learn, measure, fisher)
 
-    measured = stretches(tokenizer, measure, config.retention.tokens)
-    before = perplexity(model, measured)
-    if guarded and fisher is None:
-        fisher = fisher_of(config, base, model, tokenizer, learn, runs, watch, accelerator)
+
+def guarded(config: Config) -> bool:
+    """Whether the run needs Fisher information."""
+    return config.method == "ewc" and config.ewc.weight > 0
+
+
+def train(place: Place, prepared: Prepared) -> Trained:
+    """Add an adapter to the model and train it along the plan, from the last checkpoint where there is one."""
+    config, base, settings = place.config, place.base, place.config.train
+    tokenizer = prepared.writer.tokenizer
+    measured = stretches(tokenizer, prepared.measure, config.retention.tokens)
+    before = perplexity(prepared.model, measured)
+    fisher = prepared.fisher
+    if guarded(config) and fisher is None:
+        fisher = fisher_of(place, prepared)
     with out_of_memory("adding the adapter", "Lower lora.rank, or adapt fewer layers with lora.from_layer."):
-        adapted = add_adapter(model, config.lora, base=base.name, revision=base.revision, seed=settings.seed)
+        adapted = add_adapter(
+            prepared.model, config.lora, base=base.name, revision=base.revision, seed=settings.seed
+        )  # fmt: skip
         penalty = EwcPenalty(adapted, fisher.values, config.ewc.weight) if fisher else None
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
 
     def evaluate(step: int) -> dict[str, float]:
         now = perplexity(adapted, measured).perplexity
@@ -119,80 +179,91 @@ def run(
 
     trainer = Trainer(
         adapted,
-        plan,
+        prepared.plan,
         settings,
-        folder=runs,
-        pad=pad,
-        accelerator=accelerator,
+        folder=place.runs,
+        pad=padding(tokenizer),
+        accelerator=place.accelerator,
+        made_of=weights_made_of(config, base.revision, fisher.card if fisher else None),
         penalty=penalty,
         from_layer=config.lora.from_layer,
         evaluate=evaluate,
-        on_progress=watch.progress,
+        on_progress=place.watch.progress,
     )
-    watch.stage(f"training {settings.steps} steps of {settings.batch_size} examples ({config.method})")
+    place.watch.stage(f"training {settings.steps} steps of {settings.batch_size} examples ({config.method})")
     resumed = trainer.train()
-    accelerator.wait_for_everyone()
-    result: RunResult | None = None
-    if accelerator.is_main_process:
-        watch.stage("measuring")
-        adapted.eval()
-        scale, after = scaled_back(adapted, measured, before, config)
-        if scale < 1.0:
-            watch.stage(f"scaled back to {scale:.2f} of what was trained, to keep what the model knew")
-        sets = judged_sets(data, writer, config.evaluated, settings.seed)
-        figures, threshold, grounded = held_out_figures(
-            adapted, writer, sets, pad=pad, max_false_positive_rate=config.max_false_positive_rate
-        )
-        ratio = after.perplexity / before.perplexity
-        card = AdapterCard(
-            name=config.name,
-            base_model=base.name,
-            base_revision=base.revision,
-            dialect=config.dialect,
-            method=config.method,
-            recipe=without_folders(config.model_dump(mode="json", exclude={"data"})),
-            data=[
-                DataUse(
-                    task=one.task,
-                    kind=one.source.kind,
-                    file=Path(one.source.path).name if one.source.path else None,
-                    licence=one.source.licence,
-                    records=len(one.train) // one.source.weight,
-                    held_out=len(one.held_out),
-                )
-                for one in data
-            ],
-            metrics={
-                "perplexity_before": round(before.perplexity, 4),
-                "perplexity_after": round(after.perplexity, 4),
-                "retention_ratio": round(ratio, 5),
-                "scale": round(scale, 4),
-                **figures,
-            },
-            safety_threshold=threshold,
-            grounded_threshold=grounded,
-        )
-        adapter = install(config, card, adapted, ratio, runs, store)
-        if draw_curves(runs / "metrics.jsonl", runs / "curves.png", title=adapter.full_name):
-            write_whole(adapter.path / "curves.png", (runs / "curves.png").read_bytes())
-        result = RunResult(
-            adapter=adapter.full_name,
-            path=adapter.path,
-            resumed_from=resumed,
-            steps=settings.steps,
-            examples=settings.steps * settings.batch_size,
-            metrics=card.metrics,
-            perplexity_before=before.perplexity,
-            perplexity_after=after.perplexity,
-            retention_ratio=ratio,
-            safety_threshold=threshold,
-        )
-        remember(runs, parts, result)
-        refuse(adapter)
-    accelerator.wait_for_everyone()
-    if result is None:  # another process than the first
-        raise SystemExit(0)
-    return result
+    place.accelerator.wait_for_everyone()
+    return Trained(adapted, resumed, measured, before)
+
+
+def padding(tokenizer: Any) -> int:
+    """The id that fills rows up; it is masked, so any will do."""
+    return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+
+
+def measure_and_install(place: Place, prepared: Prepared, trained: Trained) -> tuple[RunResult, StoredAdapter]:
+    """Scale the adapter back where it forgot too much, measure it on held-out records, and write it with its card."""
+    config, watch, settings, before = place.config, place.watch, place.config.train, trained.before
+    watch.stage("measuring")
+    trained.model.eval()
+    scale, after = scaled_back(trained.model, trained.measured, before, config)
+    if scale < 1.0:
+        watch.stage(f"scaled back to {scale:.2f} of what was trained, to keep what the model knew")
+    figures, safe, grounded = held_out_figures(
+        trained.model,
+        prepared.writer,
+        judged_sets(prepared.data, prepared.writer, config.evaluated, settings.seed),
+        pad=padding(prepared.writer.tokenizer),
+        max_false_positive_rate=config.max_false_positive_rate,
+    )
+    ratio = after.perplexity / before.perplexity
+    metrics = {
+        "perplexity_before": round(before.perplexity, 4),
+        "perplexity_after": round(after.perplexity, 4),
+        "retention_ratio": round(ratio, 5),
+        "scale": round(scale, 4),
+        **figures,
+    }
+    card = AdapterCard(
+        name=config.name,
+        base_model=place.base.name,
+        base_revision=place.base.revision,
+        dialect=config.dialect,
+        method=config.method,
+        recipe=without_folders(config.model_dump(mode="json", exclude={"data"})),
+        data=[use_of(one) for one in prepared.data],
+        metrics=metrics,
+        safety_threshold=safe,
+        grounded_threshold=grounded,
+    )
+    adapter = install(place, card, trained.model, ratio)
+    if draw_curves(place.runs / "metrics.jsonl", place.runs / "curves.png", title=adapter.full_name):
+        write_whole(adapter.path / "curves.png", (place.runs / "curves.png").read_bytes())
+    result = RunResult(
+        adapter=adapter.full_name,
+        path=adapter.path,
+        resumed_from=trained.resumed_from,
+        steps=settings.steps,
+        examples=settings.steps * settings.batch_size,
+        metrics=metrics,
+        perplexity_before=before.perplexity,
+        perplexity_after=after.perplexity,
+        retention_ratio=ratio,
+        safety_threshold=safe,
+    )
+    return result, adapter
+
+
+def use_of(one: TaskData) -> DataUse:
+    """What the card says of a source."""
+    return DataUse(
+        task=one.task,
+        kind=one.source.kind,
+        file=Path(one.source.path).name if one.source.path else None,
+        licence=one.source.licence,
+        records=len(one.train) // one.source.weight,
+        held_out=len(one.held_out),
+    )
 
 
 def without_folders(value: Any) -> Any:
@@ -230,71 +301,41 @@ def scaled_back(model: Any, measured: list[list[int]], before: Perplexity, confi
     return scale, found
 
 
-def load_base(base: Base, accelerator: Accelerator) -> Any:
-    """The base model in float32 on this process's device. Raises FinetuneError."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    with out_of_memory("loading the model", "Name a smaller model, set train.device=cpu, or free memory."):
-        try:
-            model: Any = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            if any(sign in str(error) for sign in SIGNS):
-                raise
-            text = " ".join(str(error).split())[:200]
-            raise FinetuneError(f"{base.folder} holds no causal language model that loads: {text}") from None
-        return model.to(accelerator.device).eval().requires_grad_(False)
-
-
-def check_window(model: Any, max_tokens: int) -> None:
-    """Raises FinetuneError where examples may be longer than the model's window."""
-    window = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if window is not None and max_tokens > window:
-        raise FinetuneError(f"train.max_tokens is {max_tokens}, but the model reads at most {window} tokens. Lower it.")
-
-
-def fisher_of(
-    config: Config,
-    base: Base,
-    model: Any,
-    tokenizer: Tokenizer,
-    learn: list[str],
-    runs: Path,
-    watch: Watch,
-    accelerator: Accelerator,
-) -> Fisher:
-    """The Fisher information that the run's folder keeps, computed now where it holds none."""
-    settings = config.ewc
-    path = runs / "fisher.safetensors"
-    if not path.is_file() and accelerator.is_main_process:
-        names = target_names(model, config.lora)
-        samples = stretches(tokenizer, learn, settings.samples * settings.sample_tokens, settings.sample_tokens)
-        samples = [sample for sample in samples if len(sample) >= 8][: settings.samples]
+def fisher_of(place: Place, prepared: Prepared) -> Fisher:
+    """The Fisher information that the run's folder keeps; computed anew where it is of other samples or layers."""
+    config, settings, watch, model = place.config, place.config.ewc, place.watch, prepared.model
+    names = target_names(model, config.lora)
+    samples = stretches(
+        prepared.writer.tokenizer, prepared.learn, settings.samples * settings.sample_tokens, settings.sample_tokens
+    )
+    samples = [sample for sample in samples if len(sample) >= 8][: settings.samples]
+    card = FisherCard(
+        model=place.base.name,
+        revision=place.base.revision,
+        data=", ".join(Path(text).name for text in config.retention.texts),
+        samples=len(samples),
+        tokens=sum(map(len, samples)),
+        labels=settings.labels,
+        modules=tuple(names),
+        drawn=digest([samples, config.train.seed if settings.labels == "sampled" else None]),
+    )
+    path = place.runs / "fisher.safetensors"
+    if place.accelerator.is_main_process and Fisher.card_of(path) != card:
         watch.stage(f"Fisher information of {len(names)} layers from {len(samples)} samples")
         values = fisher_information(
             model, samples, names, labels=settings.labels, seed=config.train.seed,
             on_progress=lambda done: watch.fisher(done, len(samples)),
         )  # fmt: skip
-        card = FisherCard(
-            model=base.name,
-            revision=base.revision,
-            data=", ".join(Path(text).name for text in config.retention.texts),
-            samples=len(samples),
-            tokens=sum(map(len, samples)),
-            labels=settings.labels,
-            modules=tuple(names),
-        )
         Fisher(card=card, values={name: value.cpu() for name, value in values.items()}).save(path)
-    accelerator.wait_for_everyone()
-    return Fisher.load(path, revision=base.revision, named=False)
+    place.accelerator.wait_for_everyone()
+    return Fisher.load(path, revision=place.base.revision, named=False)
 
 
-def install(
-    config: Config, card: AdapterCard, model: Any, ratio: float, runs: Path, store: AdapterStore
-) -> StoredAdapter:
+def install(place: Place, card: AdapterCard, model: Any, ratio: float) -> StoredAdapter:
     """Write the adapter: into the store, or, where it forgot too much, into the run's folder."""
-    limit = config.retention.max_ratio
-    if ratio > limit and config.retention.enforce:
+    runs, store, retention = place.runs, place.store, place.config.retention
+    limit = retention.max_ratio
+    if ratio > limit and retention.enforce:
         card.refused = f"Perplexity on general text is {ratio:.4f} × the base model's, above {limit:.4f}."
         path = runs / "refused" / AdapterStore(runs).next_version("refused")
     else:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,11 +24,11 @@ from dialog.finetune.checkpoints import latest_checkpoint, load_checkpoint, save
 from dialog.finetune.config import TrainSettings
 from dialog.finetune.ewc import EwcPenalty
 from dialog.finetune.examples import Example
-from dialog.finetune.lora import lower_states, trained, upper_only
+from dialog.finetune.lora import check_split, lower_states, trained, upper_only
 from dialog.finetune.losses import JointLoss, collate
 from dialog.finetune.memory import out_of_memory
-from dialog.finetune.metrics import MetricsLog
 from dialog.finetune.mixing import micro_batches, plan_hash
+from dialog.finetune.run_log import RunLog
 from dialog.finetune.shared_prefix import shared_prefix
 
 
@@ -43,7 +44,7 @@ class Progress(NamedTuple):
 
 @dataclass
 class LowerCache:
-    """States of the frozen lower layers, computed once an example.
+    """States of the frozen lower layers, computed once an example and kept until its last use.
 
     An example's states are always computed in the group it first appears in, so that a resumed run, which fills the
     cache at another time, gets the same bits.
@@ -52,15 +53,18 @@ class LowerCache:
     first: int
     shared: int = 0
     homes: dict[int, list[Example]] = field(default_factory=dict)
+    uses: Counter[int] = field(default_factory=Counter)
+    """How often each row is still to be read."""
     states: dict[int, Tensor] = field(default_factory=dict)
 
-    def enter(self, group: list[Example]) -> None:
-        """Make `group` the home of those of its rows that have none yet."""
+    def enter(self, group: list[Example], *, read: bool = True) -> None:
+        """Make `group` the home of those of its rows that have none yet; `read`: whether it is still to be read."""
         for row in rows_of(group):
             self.homes.setdefault(id(row), group)
+            self.uses[id(row)] += read
 
     def get(self, model: Any, group: Sequence[Example], width: int, pad: int, device: torch.device) -> Tensor:
-        """[rows, width, size], padded with zeros."""
+        """[rows, width, size], padded with zeros. One of the uses that `enter` was told of."""
         rows = rows_of(group)
         for row in rows:
             if id(row) not in self.states:
@@ -68,11 +72,16 @@ class LowerCache:
                 batch = collate(home, pad).to(device)
                 found = lower_states(model, batch.ids, batch.mask, self.first, self.shared).cpu()
                 for i, member in enumerate(rows_of(home)):
-                    self.states.setdefault(id(member), found[i, : len(member.ids)].clone())
+                    if self.uses[id(member)] > 0:
+                        self.states.setdefault(id(member), found[i, : len(member.ids)].clone())
         size = self.states[id(rows[0])].shape[-1]
         out = torch.zeros(len(rows), width, size)
         for i, row in enumerate(rows):
             out[i, : len(row.ids)] = self.states[id(row)]
+        for row in rows:
+            self.uses[id(row)] -= 1
+            if self.uses[id(row)] == 0:
+                del self.states[id(row)]
         return out.to(device)
 
 
@@ -82,7 +91,10 @@ def rows_of(group: Sequence[Example]) -> list[Example]:
 
 
 class Trainer:
-    """Trains the parameters of `model` that require gradients, along `plan`."""
+    """Trains the parameters of `model` that require gradients, along `plan`.
+
+    It goes on from a checkpoint of the same plan that was `made_of` the same (`identity.weights_made_of`).
+    """
 
     def __init__(
         self,
@@ -93,6 +105,7 @@ class Trainer:
         folder: Path,
         pad: int,
         accelerator: Accelerator,
+        made_of: Mapping[str, str] | None = None,
         penalty: EwcPenalty | None = None,
         from_layer: int = 0,
         evaluate: Callable[[int], dict[str, float]] | None = None,
@@ -113,28 +126,29 @@ class Trainer:
         )
         loss: Any = JointLoss(model)
         self.loss, self.optimizer = accelerator.prepare(loss, optimizer)
-        self.cache: LowerCache | None = None
+        self.made_of = {**(made_of or {}), "examples (other data or seed)": plan_hash(plan)}
         every = [example for batch in plan for example in batch]
         # Gradient checkpointing runs layers again without a cache.
         self.shared = 0 if settings.gradient_checkpointing else shared_prefix(every, model.config.get_text_config())
+        self.cache = LowerCache(from_layer, self.shared) if from_layer else None
         if from_layer:
-            self.cache = LowerCache(from_layer, self.shared)
-            for batch in plan:
-                for group in self._groups(batch):
-                    self.cache.enter(group)
+            with out_of_memory("trying the split at lora.from_layer", step_remedy(settings)):
+                check_split(model, max(rows_of(every), key=lambda row: len(row.ids)).ids, from_layer, self.shared)
 
     def train(self) -> int:
         """Run the plan from its last checkpoint, or from the start; returns the step it began at.
 
-        Raises FinetuneError where the loss is not a number, memory or disk runs out. The last checkpoint stays.
+        Raises FinetuneError where the checkpoint is of another run, the loss is not a number, memory or disk runs out.
+        The last checkpoint stays.
         """
         settings, steps = self.settings, len(self.plan)
-        plan, checkpoints = plan_hash(self.plan), self.folder / "checkpoints"
-        found = latest_checkpoint(checkpoints, plan=plan)
+        checkpoints = self.folder / "checkpoints"
+        found = latest_checkpoint(checkpoints, made_of=self.made_of)
         start = found.step if found else 0
+        self._expect_reads(start)
         if found:
             load_checkpoint(found, self.parameters, self.optimizer)
-        log = MetricsLog(self.folder, from_step=start) if self.accelerator.is_main_process else None
+        log = RunLog(self.folder, from_step=start) if self.accelerator.is_main_process else None
         began, trained_tokens = time.perf_counter(), 0
         try:
             if start == 0:
@@ -154,13 +168,26 @@ class Trainer:
                 if done % settings.save_every == 0 or done == steps:
                     if self.accelerator.is_main_process:
                         save_checkpoint(
-                            checkpoints, self.parameters, self.optimizer, step=done, plan=plan, keep=settings.keep
+                            checkpoints,
+                            self.parameters,
+                            self.optimizer,
+                            step=done,
+                            made_of=self.made_of,
+                            keep=settings.keep,
                         )
                     self.accelerator.wait_for_everyone()
         finally:
             if log:
                 log.close()
         return start
+
+    def _expect_reads(self, start: int) -> None:
+        """Tell the cache of the whole plan, of which the steps from `start` on will be read."""
+        if self.cache:
+            self.cache.uses.clear()
+            for step, batch in enumerate(self.plan):
+                for group in self._groups(batch):
+                    self.cache.enter(group, read=step >= start)
 
     def _step(self, step: int) -> tuple[dict[str, float], int]:
         with out_of_memory("training", step_remedy(self.settings)):
@@ -222,7 +249,7 @@ class Trainer:
         factor = {"constant": 1.0, "linear": 1.0 - share, "cosine": 0.5 * (1 + math.cos(math.pi * share))}
         return settings.learning_rate * factor[settings.schedule]
 
-    def _evaluate(self, step: int, log: MetricsLog | None) -> None:
+    def _evaluate(self, step: int, log: RunLog | None) -> None:
         if self.evaluate and self.accelerator.is_main_process:
             figures = self.evaluate(step)
             if log and figures:

@@ -14,8 +14,8 @@ from dialog.errors import AdapterError, FinetuneError, RecordError
 from dialog.finetune.adapters import AdapterCard, AdapterStore, adapter_label, read_card, write_adapter
 from dialog.finetune.config import DataSource, LoraSettings, load_config, recipes
 from dialog.finetune.lora import add_adapter
-from dialog.finetune.metrics import MetricsLog, draw_curves, read_metrics
 from dialog.finetune.retention import general_text, perplexity, read_texts
+from dialog.finetune.run_log import RunLog, draw_curves, read_metrics
 from dialog.finetune.saving import write_whole
 from dialog.finetune.sources import KINDS, context_key, load_task_data
 from tests.benchmarks.finetune import command as bench_finetune
@@ -238,13 +238,13 @@ def test_what_is_measured_on_was_never_learned_from(tmp_path: Path):
 
 
 def test_metrics_survive_a_cut_line_and_drop_what_is_after_the_resumed_step(tmp_path: Path):
-    log = MetricsLog(tmp_path)
+    log = RunLog(tmp_path)
     for step in range(1, 6):
         log.write(step, loss=1.0 / step, retention_ratio=1.0)
     log.close()
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 6, "lo')
-    resumed = MetricsLog(tmp_path, from_step=3)
+    resumed = RunLog(tmp_path, from_step=3)
     resumed.write(4, loss=9.0)
     resumed.close()
     assert [(row["step"], row["loss"]) for row in read_metrics(tmp_path / "metrics.jsonl")][-2:] == [

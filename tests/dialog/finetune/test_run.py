@@ -60,6 +60,32 @@ def test_the_same_command_again_finds_what_it_installed(base: Base, tmp_path: Pa
     assert run(gentle, data, base, runs=tmp_path / "run", store=store).adapter == "small@v0002"
 
 
+def test_weights_of_other_settings_are_not_taken_for_a_runs_own(base: Base, tmp_path: Path):
+    store, told = AdapterStore(tmp_path / "adapters"), []
+    data = files(tmp_path / "data")
+
+    def run_with(**changes):
+        return run(
+            config(**changes), data, base, runs=tmp_path / "run", store=store, watch=Watch(stage=told.append)
+        )  # fmt: skip
+
+    run_with()
+    for changes, what in [
+        ({"method": "lora"}, r"method was ewc, now lora"),
+        ({"ewc": config().ewc.model_dump() | {"weight": 2.0}}, r"run: ewc\.weight was 1\.0, now 2\.0\. Give"),
+        ({"lora": {"rank": 2, "alpha": 8.0}}, r"run: lora\.alpha was 32\.0, now 8\.0\. Give"),
+        ({"train": config().train.model_dump() | {"learning_rate": 1e-3}}, r"run: train\.learning_rate was 0\.0002"),
+        ({"ewc": config().ewc.model_dump() | {"samples": 5}}, r"run: other Fisher information\. Give"),
+    ]:
+        with pytest.raises(FinetuneError, match=what):
+            run_with(**changes)
+    assert sum(text.startswith("Fisher information of") for text in told) == 2, "of other samples it is computed anew"
+    # What decides no weight may change: less memory, another retention gate.
+    gentle = config().retention.model_dump() | {"max_ratio": 3.0}
+    less = config().train.model_dump() | {"micro_tokens": 64, "keep": 1}
+    assert run_with(retention=gentle, train=less).resumed_from == 3
+
+
 def test_the_card_names_the_dialect_that_was_trained(base: Base, tmp_path: Path, default_model: Path):
     shutil.copy(default_model / "chat_template.jinja", base.folder)
     data = files(tmp_path / "data")

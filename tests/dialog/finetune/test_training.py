@@ -22,10 +22,10 @@ from dialog.dialect import Pair
 from dialog.errors import FinetuneError
 from dialog.finetune.config import LoraSettings, TrainSettings
 from dialog.finetune.examples import Example, LabelTarget
-from dialog.finetune.lora import add_adapter, lower_states, trained, upper_only
+from dialog.finetune.lora import add_adapter, check_split, lower_states, trained, upper_only
 from dialog.finetune.losses import JointLoss, collate
-from dialog.finetune.metrics import PANELS, read_metrics
 from dialog.finetune.mixing import micro_batches, plan_hash, plan_steps
+from dialog.finetune.run_log import PANELS, read_metrics
 from dialog.finetune.shared_prefix import shared_prefix
 from dialog.finetune.trainer import LowerCache, Trainer
 
@@ -48,13 +48,17 @@ def examples(count: int = 24) -> list[Example]:
     return made
 
 
-def trainer(model, folder: Path, *, steps: int = 6, from_layer: int = 0, **changes) -> Trainer:
+def trainer(
+    model, folder: Path, *, steps: int = 6, from_layer: int = 0, made_of: dict[str, str] | None = None, **changes
+) -> Trainer:
     values = {"steps": steps, "batch_size": 8, "micro_tokens": 40, "learning_rate": 1e-2, "save_every": 2} | changes
     settings = TrainSettings(device="cpu", **values)
     adapted = add_adapter(model, LoraSettings(rank=4, from_layer=from_layer), base="tiny", revision="r")
     plan = plan_steps({"a": examples()}, {"a": 1.0}, steps=steps, batch_size=settings.batch_size, seed=0)
     accelerator = Accelerator(cpu=True)
-    return Trainer(adapted, plan, settings, folder=folder, pad=0, accelerator=accelerator, from_layer=from_layer)
+    return Trainer(
+        adapted, plan, settings, folder=folder, pad=0, accelerator=accelerator, made_of=made_of, from_layer=from_layer
+    )  # fmt: skip
 
 
 def weights(one: Trainer) -> dict[str, torch.Tensor]:
@@ -97,6 +101,50 @@ def test_upper_layers_on_cached_states_are_the_whole_model(tiny):
         upper = JointLoss(model)(batch, states).total
     torch.testing.assert_close(whole, upper, rtol=1e-6, atol=1e-6)
     assert len(model.model.layers) == 4
+
+
+def gemma(**changes):
+    """A random Gemma 3: local and global layers in turn, which turn positions at different rates."""
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
+    torch.manual_seed(0)
+    config = Gemma3TextConfig(
+        vocab_size=101, hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, max_position_embeddings=128, sliding_window=16, pad_token_id=0, **changes,
+    )  # fmt: skip
+    return Gemma3ForCausalLM(config).eval()
+
+
+def granite():
+    from transformers import GraniteConfig, GraniteForCausalLM
+
+    torch.manual_seed(0)
+    config = GraniteConfig(
+        vocab_size=101, hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, embedding_multiplier=12.0, pad_token_id=0,
+    )  # fmt: skip
+    return GraniteForCausalLM(config).eval()
+
+
+KINDS = ["sliding_attention", "full_attention"]
+
+
+@pytest.mark.parametrize("make", [lambda: gemma(layer_types=["sliding_attention"] * 3 + ["full_attention"]), granite])
+def test_a_model_whose_upper_layers_alone_say_something_else_is_not_split(make, tmp_path: Path):
+    with pytest.raises(FinetuneError, match=r"cannot be split at lora\.from_layer=2.*Set lora\.from_layer to 0"):
+        trainer(make(), tmp_path, from_layer=2)
+    trainer(make(), tmp_path, from_layer=0)  # nothing is split
+
+
+def test_a_model_of_alike_layers_may_be_split(tiny):
+    model = tiny().train()
+    check_split(model, range(1, 60), 2)
+    check_split(model, range(1, 60), 2, shared=20)
+    assert model.training
+    assert len(model.model.layers) == 4
+    check_split(gemma(layer_types=KINDS * 2), range(1, 60), 2)  # the pattern begins anew at layer 2
+    with pytest.raises(FinetuneError, match="cannot be split"):
+        check_split(gemma(layer_types=KINDS * 2), range(1, 60), 1)
 
 
 @pytest.mark.parametrize("from_layer", [0, 2])
@@ -143,6 +191,23 @@ def test_an_examples_states_come_from_its_first_group_whoever_asks(tiny):
     first.get(model, [one, long], len(long.ids), 0, cpu)
     ahead = first.get(model, [one, two], 12, 0, cpu)
     assert torch.equal(ahead, second.get(model, [one, two], 12, 0, cpu))  # as in a run resumed at the second group
+
+
+def test_states_are_kept_until_their_last_use_and_no_longer(tiny, tmp_path: Path):
+    one, two, long = examples()[:3]
+    model, cpu = tiny(), torch.device("cpu")
+    cache = LowerCache(2)
+    cache.enter([one, long], read=False)  # a step that a resumed run does not take again
+    cache.enter([one, two])
+    cache.enter([one])
+    cache.get(model, [one, two], 12, 0, cpu)
+    assert set(cache.states) == {id(one)}
+    cache.get(model, [one], 12, 0, cpu)
+    assert not cache.states
+    trained_whole = trainer(tiny(), tmp_path, from_layer=2)
+    trained_whole.train()
+    assert trained_whole.cache is not None
+    assert not trained_whole.cache.states
 
 
 def test_training_lowers_the_loss_and_leaves_the_base_alone(tiny, tmp_path: Path):
@@ -314,9 +379,16 @@ def test_running_out_of_memory_says_what_to_lower(tiny, tmp_path: Path, monkeypa
 
 
 def test_a_checkpoint_of_another_run_is_refused(tiny, tmp_path: Path):
-    trainer(tiny(), tmp_path, steps=2).train()
-    with pytest.raises(FinetuneError, match="another run"):
-        trainer(tiny(), tmp_path, steps=4).train()
+    trainer(tiny(), tmp_path, steps=2, made_of={"method": "ewc", "ewc.weight": "5.0"}).train()
+    with pytest.raises(FinetuneError, match=r"another run: other examples .*--out, or delete .*checkpoints"):
+        trainer(tiny(), tmp_path, steps=4, made_of={"method": "ewc", "ewc.weight": "5.0"}).train()
+    with pytest.raises(
+        FinetuneError, match=r"another run: method was ewc, now lora; ewc\.weight was 5\.0, now not set\. Give"
+    ):
+        trainer(tiny(), tmp_path, steps=2, made_of={"method": "lora"}).train()
+    (tmp_path / "checkpoints" / "step-0000002" / "state.json").write_text('{"step": 2}')
+    with pytest.raises(FinetuneError, match="not a checkpoint that this version reads"):
+        trainer(tiny(), tmp_path, steps=2).train()
 
 
 def test_a_plan_mixes_tasks_by_weight_and_follows_from_the_seed():
@@ -339,6 +411,15 @@ def test_groups_keep_to_the_token_budget_and_hold_everything():
     for group in groups:
         rows = [row for e in group for row in (e, e.rival) if row]
         assert len(group) == 1 or len(rows) * max(len(row.ids) for row in rows) <= 40
+
+
+def test_a_pair_does_not_outgrow_the_group_of_a_shorter_single():
+    def row(length: int, rival: Example | None = None) -> Example:
+        return Example(ids=(1,) * length, labels=(LabelTarget(length - 1, Pair(2, 3), 1.0),), rival=rival)
+
+    pair, single = row(150, rival=row(150)), row(290)
+    assert micro_batches([pair, single], 512) == [[single], [pair]]  # together three rows of 290
+    assert micro_batches([pair, single], 870) == [[single, pair]]
 
 
 def test_unknown_targets_and_layers_are_named(tiny):

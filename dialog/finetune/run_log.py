@@ -1,4 +1,4 @@
-"""A run's figures: one JSON object a line, TensorBoard beside it, and a picture of the curves."""
+"""A run's log: its figures as one JSON object a line, TensorBoard beside it, and a picture of the curves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
 """What is plotted beside each other: the trainer's losses, and what `run` evaluates while it trains."""
 
 
-class MetricsLog:
+class RunLog:
     """Appends to `metrics.jsonl` and `tensorboard/` in a run's folder. A resumed run drops what was after its step."""
 
     def __init__(self, folder: Path, *, from_step: int = 0) -> None:

@@ -1,0 +1,48 @@
+"""What decides a run's weights, by name: what was made of anything else is not this run's.
+
+Left out is what changes no weight beyond rounding, so that a run may go on with less memory or another device, and what
+retention may be: an adapter is measured anew, not trained anew, where only the gate is moved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dialog.finetune.config import Config
+from dialog.finetune.fisher import FisherCard
+
+FREE = {"micro_tokens", "gradient_checkpointing", "device", "save_every", "keep", "evaluate_every"}
+"""Settings of `train` that decide how a run goes, not what it comes to."""
+IN_EXAMPLES = {"max_tokens", "too_long"}
+"""Settings of `train` that decide which examples there are; the examples' own hash tells them apart."""
+
+
+def weights_made_of(config: Config, revision: str, fisher: FisherCard | None) -> dict[str, str]:
+    """What decides the weights beside the examples: the base model, the method, and how it trains."""
+    found: dict[str, Any] = {"base model": revision, "method": config.method}
+    train = config.train.model_dump(mode="json", exclude=FREE | IN_EXAMPLES)
+    found |= {f"train.{name}": value for name, value in train.items()}
+    found |= {f"lora.{name}": value for name, value in config.lora.model_dump(mode="json").items()}
+    if fisher:
+        found |= {"ewc.weight": config.ewc.weight, "Fisher information": digest(fisher.model_dump(mode="json"))}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in found.items()}
+
+
+def digest(value: Any) -> str:
+    """A hash of what JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def differences(was: Mapping[str, str], now: Mapping[str, str]) -> Sequence[str]:
+    """What is not the same, in words."""
+    found: list[str] = []
+    for name in [*now, *(name for name in was if name not in now)]:
+        before, after = was.get(name), now.get(name)
+        if before == after:
+            continue
+        hashed = any(len(value) == 64 for value in (before, after) if value)
+        found.append(f"other {name}" if hashed else f"{name} was {before or 'not set'}, now {after or 'not set'}")
+    return found
