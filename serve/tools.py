@@ -128,11 +128,15 @@ def corpus_status(name: str = DEFAULT_CORPUS) -> str:
     """What a corpus by name holds and who made it; no model is loaded and nothing is built for it."""
     from toolset.retrieval import CorpusError, Store
     from toolset.retrieval.default import ATTRIBUTION
+    from toolset.retrieval.store import FILE
 
+    folder = home() / "corpora" / name
+    if name == DEFAULT_CORPUS and not (folder / FILE).is_file():
+        return f"Not built yet, the first question does it. {ATTRIBUTION}"
     try:
-        store = Store(home() / "corpora" / name)
+        store = Store(folder)
     except CorpusError as error:
-        return f"Not built yet, the first question does it. {ATTRIBUTION}" if name == DEFAULT_CORPUS else str(error)
+        return str(error)
     try:
         return str(store.info())
     finally:

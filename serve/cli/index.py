@@ -52,7 +52,7 @@ def index(path: Path, name: str, max_mb: float, attribution: str | None, as_json
     from serve.progress import progress_of_counts
     from serve.tools import CORPUS_NAME, DEFAULT_CORPUS, embedder
     from toolset.retrieval import Corpus, CorpusError
-    from toolset.retrieval.documents import printable
+    from toolset.retrieval.documents import absolute, printable
     from toolset.retrieval.store import FILE
 
     if name == DEFAULT_CORPUS:
@@ -83,7 +83,7 @@ def index(path: Path, name: str, max_mb: float, attribution: str | None, as_json
             changes = corpus.add(documents, lambda n: done(n, len(documents)))
         gone = corpus.prune(reading.read, {document.id for document in documents})
         if path.is_dir():
-            gone += corpus.forget(printable(path.absolute()), reading.read | reading.failed, reading.unread)
+            gone += corpus.forget(absolute(path), reading.read | reading.failed, reading.unread)
         if not documents and not gone:
             raise CorpusError(nothing)
         changes.deleted = len(gone)
@@ -113,7 +113,7 @@ def index(path: Path, name: str, max_mb: float, attribution: str | None, as_json
 def read_all(path: Path, max_bytes: int, report: Callable[[str], None], problems: list[str]) -> Reading:
     """The documents below `path`, and which files were read; `report` adds a line to `problems`."""
     from toolset.retrieval import DocumentError
-    from toolset.retrieval.documents import READERS, find_files, printable, read_file
+    from toolset.retrieval.documents import READERS, absolute, find_files, read_file
 
     reading = Reading([], set(), set(), set())
     others = 0
@@ -121,15 +121,15 @@ def read_all(path: Path, max_bytes: int, report: Callable[[str], None], problems
     def trouble(line: str, place: Path | None) -> None:
         report(f"left out: {line}")
         if place is not None:
-            reading.failed.add(printable(place.absolute()))
-            reading.unread.add(printable(place.absolute()))
+            reading.failed.add(absolute(place))
+            reading.unread.add(absolute(place))
 
     for file in find_files(path, trouble):
         if path.is_dir() and file.suffix.lower() not in READERS:
             others += 1
             continue
         told = len(problems)
-        origin = printable(file.absolute())
+        origin = absolute(file)
         try:
             reading.documents.extend(read_file(file, path if path.is_dir() else path.parent, max_bytes, report))
             (reading.read if len(problems) == told else reading.failed).add(origin)

@@ -3,7 +3,7 @@
 from toolset.retrieval.corpus import Changes, Corpus, Found
 from toolset.retrieval.default import build_default_corpus
 from toolset.retrieval.embedder import Embedder
-from toolset.retrieval.errors import CorpusError, DocumentError, EmbedderError
+from toolset.retrieval.errors import CorpusError, DamagedCorpusError, DocumentError, EmbedderError
 from toolset.retrieval.live import LiveSearch, SearchError
 from toolset.retrieval.providers import SearchProvider
 from toolset.retrieval.store import CorpusInfo, Document, Store
@@ -14,6 +14,7 @@ __all__ = [
     "Corpus",
     "CorpusError",
     "CorpusInfo",
+    "DamagedCorpusError",
     "Document",
     "DocumentError",
     "Embedder",

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from toolset.english.sentences import Span
 from toolset.english.words import terms
 from toolset.retrieval.embedder import MAX_TOKENS, Embedder
-from toolset.retrieval.errors import CorpusError
+from toolset.retrieval.errors import DamagedCorpusError
 from toolset.retrieval.index import Hit, Index
 from toolset.retrieval.store import CorpusInfo, Document, Passage, Store
 from toolset.retrieval.text import passages
@@ -57,7 +57,9 @@ class Changes(BaseModel):
 class Corpus:
     """The corpus in `folder`. Thread-safe; other processes may read and write it meanwhile.
 
-    Raises CorpusError where it is missing (unless `create`), damaged, or made with another embedding model.
+    Two locks, always taken in this order: the writer's lock file, between processes, then `lock`, on the connection.
+    Raises CorpusError where it is missing (unless `create`) or cannot be opened now, DamagedCorpusError where it is
+    damaged, of another format, or made with another embedding model.
     """
 
     def __init__(self, folder: Path | str, embedder: Embedder, *, create: bool = False) -> None:
@@ -65,11 +67,19 @@ class Corpus:
         self.store = Store(folder, create=create)
         self.lock = threading.RLock()
         self.loaded: tuple[str, Index] | None = None
-        made_with = self.store.meta("embedder")
+        try:
+            self.check_embedder(create)
+        except BaseException:
+            self.store.close()
+            raise
+
+    def check_embedder(self, create: bool) -> None:
+        """Note the embedding model in a new corpus. Raises DamagedCorpusError where another one made this corpus."""
+        embedder, made_with = self.embedder, self.store.meta("embedder")
         if not made_with and create:
             self.store.set_meta({"embedder": embedder.fingerprint})
         elif made_with != embedder.fingerprint:
-            raise CorpusError(
+            raise DamagedCorpusError(
                 f"corpus {self.store.folder} was made with embedding model {made_with[:12] or 'unknown'}, not with "
                 f"{embedder.fingerprint[:12]} in {embedder.folder}. Use that model, or index the documents again."
             )
@@ -117,7 +127,7 @@ class Corpus:
 
     def delete(self, ids: Iterable[str]) -> Changes:
         """Delete documents by id; unknown ids are no error."""
-        with self.lock, self.store.writing():
+        with self.store.writing(), self.lock:
             return Changes(deleted=self.store.delete(ids))
 
     def forget(self, root: str, present: Collection[str], unread: Collection[str] = ()) -> list[str]:
@@ -137,7 +147,7 @@ class Corpus:
 
     def delete_from(self, gone: Callable[[str, str], bool]) -> list[str]:
         """Delete the documents of whose id and file `gone` says so; returns their ids."""
-        with self.lock, self.store.writing():
+        with self.store.writing(), self.lock:
             ids = [i for i, file in self.store.origins() if gone(i, file)]
             if ids:
                 self.store.delete(ids)
@@ -151,7 +161,7 @@ class Corpus:
 
     def set_attribution(self, text: str) -> None:
         """Record who made the texts and under what licence."""
-        with self.lock, self.store.writing():
+        with self.store.writing(), self.lock:
             self.store.set_meta({"attribution": text})
 
     def prepare(self, documents: list[Document], max_tokens: int) -> list[tuple[Document, list[Passage]]]:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from toolset.retrieval.corpus import Corpus
 from toolset.retrieval.embedder import Embedder
-from toolset.retrieval.errors import CorpusError
+from toolset.retrieval.errors import CorpusError, DamagedCorpusError
 from toolset.retrieval.store import Document
 
 ATTRIBUTION = (
@@ -37,20 +37,26 @@ def build_default_corpus(
 ) -> Corpus:
     """Build the default corpus in `folder`, or finish or reuse what is there. `done(documents, of)` hears of progress.
 
-    A second call with the same file costs a few milliseconds. Raises CorpusError for a file that holds no summaries.
+    A second call with the same file costs a few milliseconds. Raises CorpusError for a file that holds no summaries,
+    and where the corpus cannot be opened or written now.
     """
     source = Path(summaries_json)
     mark = f"{FORM} {source.stat().st_size} {source.name}" if source.is_file() else ""
     try:
         corpus = Corpus(folder, embedder, create=True)
-    except CorpusError:  # damaged, or of another model or format: it holds nothing of the user's, so it is made again
+    except (
+        DamagedCorpusError
+    ):  # damaged, or of another model or format: it holds nothing of the user's, so it is made again
         shutil.rmtree(folder)
         corpus = Corpus(folder, embedder, create=True)
-    if mark and corpus.store.meta("complete") == mark:
-        return corpus
-    documents = read_summaries(source)
-    corpus.add(documents, (lambda n: done(n, len(documents))) if done else None, MAX_TOKENS)
-    corpus.store.set_meta({"attribution": ATTRIBUTION, "complete": mark})
+    try:
+        if not mark or corpus.store.meta("complete") != mark:
+            documents = read_summaries(source)
+            corpus.add(documents, (lambda n: done(n, len(documents))) if done else None, MAX_TOKENS)
+            corpus.store.set_meta({"attribution": ATTRIBUTION, "complete": mark})
+    except BaseException:
+        corpus.close()
+        raise
     return corpus
 
 

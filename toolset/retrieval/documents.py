@@ -31,6 +31,11 @@ def printable(path: Path | str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def absolute(path: Path | str) -> str:
+    """The one name of a file or folder in a corpus: absolute, without `..`, printable; links stay as they are."""
+    return printable(os.path.abspath(path))
+
+
 def find_files(path: Path, trouble: Callable[[str, Path | None], None] | None = None) -> Iterator[Path]:
     """`path` itself, or all files below it, sorted; hidden ones left out, links followed, loops entered once.
 
@@ -94,7 +99,7 @@ def read_file(
     except OSError as error:
         raise DocumentError(f"{shown}: cannot be read: {error.strerror or error}. Check its permissions.") from error
     name = printable(path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name)
-    origin = printable(path.absolute())
+    origin = absolute(path)
     try:
         if reader is read_jsonl:
             return read_jsonl(data, name, origin, problem or (lambda line: None))

@@ -8,7 +8,11 @@ class EmbedderError(ToolConfigError):
 
 
 class CorpusError(ToolConfigError):
-    """A corpus is missing, damaged, or made with another embedding model (for who configures the toolset)."""
+    """A corpus is missing, or cannot be opened or written now (for who configures the toolset)."""
+
+
+class DamagedCorpusError(CorpusError):
+    """A corpus will never be usable as it is: damaged, of another format, or made with another embedding model."""
 
 
 class DocumentError(ToolsetError):

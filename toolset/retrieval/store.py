@@ -23,11 +23,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from toolset.english.sentences import Span
 from toolset.retrieval.embedder import Embedding
-from toolset.retrieval.errors import CorpusError
+from toolset.retrieval.errors import CorpusError, DamagedCorpusError
 
 FORMAT = "2"
 """Changes with the tables, and with what `english.words.terms` makes of a text."""
 FILE = "corpus.sqlite"
+BUSY_SECONDS = 30.0
+"""Longest wait for another process's transaction."""
 MODULUS = 1 << 256
 
 SCHEMA = """
@@ -111,20 +113,46 @@ class Store:
         if create:
             self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self.connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
-            self.connection.execute("PRAGMA foreign_keys = ON")
-            if create:
-                self.connection.execute("PRAGMA journal_mode = WAL")
-                self.connection.executescript(SCHEMA)
-                self.connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (FORMAT,))
-            found = self.meta("format")
+            self.connection = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
+            )
         except sqlite3.DatabaseError as error:
-            raise self.damaged(str(error)) from error
-        if found != FORMAT:
-            raise CorpusError(f"corpus {self.folder} has format {found}, this version reads {FORMAT}. Index it again.")
+            raise self.trouble(error) from error
+        try:
+            self.set_up(create)
+        except BaseException as error:
+            self.connection.close()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise self.trouble(error) from error
+            raise
 
-    def damaged(self, what: str) -> CorpusError:
-        return CorpusError(f"corpus {self.folder} is damaged: {what}. Delete the folder and index it again.")
+    def set_up(self, create: bool) -> None:
+        """Make the tables of a new corpus, or check an existing one's format, which writes nothing."""
+        self.connection.execute("PRAGMA foreign_keys = ON")
+        made = self.connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0]
+        found = self.meta("format") if made or not create else ""
+        if create and not found:
+            self.connection.execute("PRAGMA journal_mode = WAL")
+            self.connection.executescript(SCHEMA)
+            self.connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (FORMAT,))
+            found = self.meta("format")
+        if found != FORMAT:
+            raise DamagedCorpusError(
+                f"corpus {self.folder} has format {found}, this version reads {FORMAT}. Index it again."
+            )
+
+    def damaged(self, what: str) -> DamagedCorpusError:
+        return DamagedCorpusError(f"corpus {self.folder} is damaged: {what}. Delete the folder and index it again.")
+
+    def trouble(self, error: sqlite3.DatabaseError) -> CorpusError:
+        """What an error of SQLite means: a file that cannot be read for now (locked, rights, disk), or damage."""
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # SQLITE_ERROR: "no such table"
+        if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
+            return CorpusError(
+                f"corpus {self.folder} cannot be opened now: {error}. "
+                "Wait for other programs that write it, or check who may read there and the disk's space."
+            )
+        return self.damaged(str(error))
 
     def close(self) -> None:
         self.connection.close()
@@ -249,7 +277,9 @@ class Store:
                     total += int.from_bytes(seal)
                 if total % MODULUS != int(self.meta("hash", "0"), 16):
                     raise self.damaged("its documents do not add up to its hash")
-        except (sqlite3.DatabaseError, ValueError) as error:
+        except sqlite3.DatabaseError as error:
+            raise self.trouble(error) from error
+        except ValueError as error:
             raise self.damaged(str(error)) from error
 
     @contextmanager

@@ -58,6 +58,16 @@ def test_indexing_again_does_only_what_changed(home, notes):
     }  # fmt: skip
 
 
+def test_one_folder_under_two_names_is_indexed_once(home, notes, monkeypatch):
+    run(str(notes), "--name", "notes")
+    (notes / "garden.txt").unlink()
+    monkeypatch.chdir(notes)
+    summary = json.loads(run("../notes", "--name", "notes").stdout)
+    assert {key: summary[key] for key in ("unchanged", "deleted", "documents", "problems")} == {
+        "unchanged": 1, "deleted": 1, "documents": 1, "problems": [],
+    }  # fmt: skip
+
+
 def test_what_cannot_be_read_is_named_and_what_was_indexed_of_it_stays(home, notes):
     run(str(notes), "--name", "notes")
     (notes / "garden.txt").write_bytes(bytes(range(256)))

@@ -5,13 +5,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from toolset.retrieval import Corpus, CorpusError, Document, Embedder, EmbedderError
+from toolset.retrieval import (
+    Corpus,
+    CorpusError,
+    DamagedCorpusError,
+    Document,
+    Embedder,
+    EmbedderError,
+    build_default_corpus,
+)
 from toolset.retrieval.store import FILE
 
 
@@ -138,6 +147,63 @@ def test_damage_is_noticed(embedder, tmp_path, articles):
     corpus.close()
     (tmp_path / FILE).write_bytes(b"not a database" * 100)
     with pytest.raises(CorpusError, match="is damaged"):
+        Corpus(tmp_path, embedder)
+
+
+def test_a_deletion_beside_an_addition_waits_its_turn(embedder, tmp_path, articles):
+    corpus = Corpus(tmp_path, embedder, create=True)
+    corpus.add(articles[:1])
+    adding = threading.Event()
+
+    def arriving():
+        adding.set()
+        time.sleep(0.3)  # the other thread asks for the locks meanwhile
+        yield articles[1]
+
+    threads = [
+        threading.Thread(target=lambda: corpus.add(arriving()), daemon=True),
+        threading.Thread(target=lambda: adding.wait() and corpus.delete([articles[0].id]), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert corpus.info().documents == 1
+    corpus.close()
+
+
+@pytest.fixture
+def locked(tmp_path, monkeypatch):
+    """A corpus's file that another program holds."""
+    monkeypatch.setattr("toolset.retrieval.store.BUSY_SECONDS", 0.1)
+    other = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    other.execute("CREATE TABLE precious (x)")
+    other.execute("BEGIN EXCLUSIVE")
+    yield tmp_path / FILE
+    other.close()
+
+
+def test_a_locked_corpus_is_not_damaged_and_stays(embedder, locked, tmp_path):
+    with pytest.raises(CorpusError, match="cannot be opened now: database is locked") as raised:
+        Corpus(tmp_path, embedder, create=True)
+    assert not isinstance(raised.value, DamagedCorpusError)
+    with pytest.raises(CorpusError, match="cannot be opened now"):
+        build_default_corpus(tmp_path / "summaries.json", tmp_path, embedder)
+    assert locked.is_file()
+
+
+def test_a_corpus_opens_while_another_process_writes_it(embedder, tmp_path, articles, monkeypatch):
+    monkeypatch.setattr("toolset.retrieval.store.BUSY_SECONDS", 0.1)
+    writer = Corpus(tmp_path, embedder, create=True)
+    writer.add(articles[:1])
+    with writer.store.transaction():
+        assert titles(Corpus(tmp_path, embedder, create=True), "Mona Lisa") == ["Mona Lisa"]
+
+
+def test_a_file_without_the_tables_is_damaged(embedder, tmp_path):
+    sqlite3.connect(tmp_path / FILE).execute("CREATE TABLE other (x)")
+    with pytest.raises(DamagedCorpusError, match="no such table: meta"):
         Corpus(tmp_path, embedder)
 
 
