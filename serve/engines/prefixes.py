@@ -1,6 +1,7 @@
 """What the embedded engine remembers between calls: prompts' key-value caches and the samples drawn from them.
 
-Boundary: bookkeeping; computes nothing. Oldest entries leave first when the memory set for them is full.
+Boundary: bookkeeping; computes nothing. Oldest entries leave first when the memory set for them is full, and samples
+that were not scored yet after all others: their turn is about to.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from itertools import takewhile
 import torch
 
 from serve.engines.kv import Layer, RowCache
+
+UNSCORED = 16
+"""How many samples wait for their scores at most: of the 8 turns that run at once by default, each samples twice. Older
+ones were given up, and leave in their turn."""
 
 
 def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
@@ -41,10 +46,12 @@ class Samples:
 
 @dataclass
 class PrefixStore:
-    """The least recently used go first. `budget` is in bytes."""
+    """The least recently used go first, what waits for its scores last. `budget` is in bytes, and kept to even then;
+    only one entry that is larger than all of it stays."""
 
     budget: int
-    _entries: OrderedDict[tuple[str, int], Prompt | Samples] = field(default_factory=OrderedDict)
+    _entries: OrderedDict[int, Prompt | Samples] = field(default_factory=OrderedDict)
+    _unscored: dict[int, None] = field(default_factory=dict)  # in the order in which they were drawn
     _count: int = 0
 
     def add(self, entry: Prompt | Samples) -> None:
@@ -52,9 +59,15 @@ class PrefixStore:
             for key in [key for key, old in self._entries.items() if isinstance(old, Prompt) and old.ids == entry.ids]:
                 del self._entries[key]
         self._count += 1
-        self._entries[(type(entry).__name__, self._count)] = entry
+        self._entries[self._count] = entry
+        if isinstance(entry, Samples):
+            self._unscored[self._count] = None
+            while len(self._unscored) > UNSCORED:
+                del self._unscored[next(iter(self._unscored))]
         while len(self._entries) > 1 and self.size() > self.budget:
-            self._entries.popitem(last=False)
+            oldest = next((key for key in self._entries if key not in self._unscored), next(iter(self._entries)))
+            del self._entries[oldest]
+            self._unscored.pop(oldest, None)
 
     def size(self) -> int:
         """Bytes held."""
@@ -81,7 +94,7 @@ class PrefixStore:
     def best_samples(self, ids: Sequence[int]) -> tuple[Samples, int, int] | None:
         """The samples, the row and how many of its own tokens `ids` continues; the newest of equal ones.
 
-        Leaves at least one token of `ids` to be read.
+        Leaves at least one token of `ids` to be read. The samples do not wait for their scores any more.
         """
         best: tuple[Samples, int, int] | None = None
         for entry in reversed(self._entries.values()):
@@ -95,17 +108,20 @@ class PrefixStore:
                 if best is None or matched > best[2]:
                     best = (entry, row, matched)
         if best is not None:
-            self._touch(best[0])
+            self._unscored.pop(self._touch(best[0]), None)
         return best
 
     def clear(self) -> None:
         self._entries.clear()
+        self._unscored.clear()
 
     def _prompts(self) -> list[Prompt]:
         return [entry.prompt if isinstance(entry, Samples) else entry for entry in self._entries.values()]
 
-    def _touch(self, entry: Prompt | Samples) -> None:
+    def _touch(self, entry: Prompt | Samples) -> int:
+        """Note that an entry was used; its key, or 0 for a prompt that only its samples hold."""
         for key, held in self._entries.items():
             if held is entry:
                 self._entries.move_to_end(key)
-                return
+                return key
+        return 0

@@ -4,7 +4,9 @@ Boundary: synchronous, token ids in, samples and log-probabilities out; called f
 `serve.engines.transformers` is the asynchronous face; `serve.engines.plain` serves models that this cannot.
 
 A prompt is always read in the same blocks from its start, and another prompt's cache is reused only at block ends, so
-what is computed for a prompt, to the last bit, does not depend on what was computed before: seeds repeat exactly.
+what is sampled after a prompt, to the last bit, does not depend on what was computed before: seeds repeat exactly.
+A candidate's scores go on from the cache of its sampling, which is held until then as far as the memory set for it goes
+(`prefixes`). Past that they are read anew, in other batches, and may differ in their last bits.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from dialog.errors import AdapterError, EngineUnavailable
 from serve.engines import open_decoder
 from serve.engines.merge import merged_folder
 from serve.engines.plain import PlainModel
+from serve.engines.prefixes import UNSCORED, PrefixStore, Prompt, Samples
 from serve.engines.shared import BLOCK, SharedPromptModel
 from serve.engines.transformers import TransformersDecoder
 from serve.errors import ModelStoreError, SettingsError
@@ -246,3 +248,46 @@ def test_bad_settings_and_folders_are_named(model_folder: Callable[[str], Path],
 async def test_an_unknown_engine_is_named_with_the_choices(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"unknown engine 'tgi'. Use transformers, vllm, or the URL"):
         await open_decoder("tgi", tmp_path, model_name="m", revision="r")
+
+
+async def test_what_waits_for_its_scores_outlives_what_others_do_meanwhile(model_folder: Callable[[str], Path]) -> None:
+    alone, busy = load(model_folder("qwen2")), load(model_folder("qwen2"))
+    store = busy._model.store  # type: ignore[union-attr]
+    sampling = Sampling(n=3, max_tokens=6, seed=2)
+    scores = []
+    for decoder in (alone, busy):
+        drawn = await decoder.generate([5 + i % 90 for i in range(150)], sampling)
+        if decoder is busy:
+            store.budget = store.size() * 3
+            for first in range(12):  # other turns, each whole: much more than fits
+                for sample in await busy.generate([first] * 140, sampling):
+                    await busy.score([[*[first] * 140, *sample.token_ids, 9]], [1, 2])
+            assert store.size() <= store.budget
+        answers = [[*[5 + i % 90 for i in range(150)], *sample.token_ids, 7] for sample in drawn]
+        before = store._count
+        scores.append(await decoder.score(answers, [1, 2, 3]))
+        assert store._count == before  # nothing was read anew
+        await decoder.aclose()
+    assert (scores[0] == scores[1]).all()
+
+
+def test_samples_that_are_never_scored_leave_in_their_turn() -> None:
+    prompt = Prompt((1, 2), [], torch.empty(0))
+
+    def samples() -> Samples:
+        layer = (torch.empty(1, 1, 1, 8), torch.empty(1, 1, 1, 8))
+        return Samples(prompt, [(3,)], SimpleNamespace(own=[layer]))  # type: ignore[arg-type]
+
+    store = PrefixStore(1 << 20)
+    given_up = [samples() for _ in range(UNSCORED + 4)]
+    for entry in given_up:
+        store.add(entry)
+    store.budget = store.size() // 2
+    scored = samples()
+    store.add(scored)
+    assert store.best_samples([1, 2, 3, 4]) is not None
+    for _ in range(UNSCORED // 4):
+        store.add(samples())
+    held = {id(entry) for entry in store._entries.values()}
+    assert not held & {id(entry) for entry in given_up[:8]}
+    assert store.size() <= store.budget
