@@ -28,13 +28,10 @@ from dialog.finetune.records import (
     TrainingRecord,
 )
 from dialog.history import newest_turns
-from dialog.messages import Message
+from dialog.messages import NO_CONTEXT, Message
 from dialog.roles import Role, load_role
 from dialog.tokens import encode_plain
 from dialog.tuned_dialect import TunedDialect
-
-NO_CONTEXT = "…"
-"""The user's message before a text that is judged on its own."""
 
 
 class LabelTarget(NamedTuple):

@@ -90,8 +90,7 @@ class Judge:
 
     def fit(self, context: Sequence[Message], reserve: int) -> list[int]:
         """The base prompt of the newest turns that fit the model with `reserve` tokens to come."""
-        from dialog.finetune.examples import NO_CONTEXT
-        from safety.records import Message
+        from dialog.messages import NO_CONTEXT, Message
 
         kept = [*context] or [Message(role="user", content=NO_CONTEXT)]
         room = self.decoder.info.context_length - reserve

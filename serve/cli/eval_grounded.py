@@ -69,9 +69,9 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
 def grounded_prompt(judge: Judge, record: Any) -> list[int]:
     """Ids up to and with the answer, as a turn has them when it reads GROUNDED: the reply is its own draft."""
     from dialog.dialect import Step
-    from dialog.finetune.examples import NO_CONTEXT, evidence_of
+    from dialog.finetune.examples import evidence_of
     from dialog.finetune.records import Snippet
-    from dialog.messages import Message
+    from dialog.messages import NO_CONTEXT, Message
 
     messages = list(record.context) or [Message(role="user", content=NO_CONTEXT)]
     answer = judge.dialect.answer_ids(record.response)

@@ -32,3 +32,12 @@ def test_a_conversation_ends_with_the_user() -> None:
     with pytest.raises(MessageError, match="'assistant'"):
         conversation([Message(role="user", content="hi"), Message(role="assistant", content="hello")])
     assert conversation([Message(role="user", content=" hi\x07 ")])[0].content == "hi"
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+def test_no_message_of_any_role_is_too_long(role: str) -> None:
+    last = Message(role="user", content="hi")
+    longest = Message(role=role, content="a" * MAX_CHARS)  # type: ignore[arg-type]
+    assert len(conversation([longest, last])[0].content) == MAX_CHARS
+    with pytest.raises(MessageError, match="100,001 characters, at most 100,000"):
+        conversation([longest.model_copy(update={"content": "a" * (MAX_CHARS + 1)}), last])

@@ -9,7 +9,7 @@ import pytest
 
 from dialog.dialect import Step, make_dialect
 from dialog.errors import FinetuneError, RecordError
-from dialog.finetune.examples import NO_CONTEXT, ExampleWriter, evidence_of
+from dialog.finetune.examples import ExampleWriter, evidence_of
 from dialog.finetune.records import (
     Discrimination,
     Generation,
@@ -24,7 +24,7 @@ from dialog.finetune.records import (
 )
 from dialog.finetune.selection import examples_of
 from dialog.finetune.sources import load_task_data
-from dialog.messages import Message
+from dialog.messages import NO_CONTEXT, Message
 from dialog.roles import load_role
 from tests.dialog.finetune import small
 
