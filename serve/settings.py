@@ -57,6 +57,14 @@ class Settings(BaseSettings):
         le=4096,
         description="Longest candidate, in tokens; None is 96, and 48 on a CPU in this process.",
     )
+    max_candidates: int = Field(
+        default=16, ge=1, le=256, description="Most candidates that a request may ask for; `candidates` may be more."
+    )
+    max_output_tokens: int = Field(
+        default=512,
+        ge=8,
+        description="Longest candidate that a request may ask for, in tokens; `max_tokens` may be more.",
+    )
     agent: str = Field(
         default=ASSEMBLED,
         description="`module:function` that takes these settings and returns an Agent: for an agent of your own.",

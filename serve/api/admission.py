@@ -31,7 +31,15 @@ class Admission:
         return max(1, min(60, math.ceil(self._seconds * (self.waiting + 1) / self.max_running)))
 
     def check(self, turns: int = 1) -> None:
-        """Raise ApiError 429 where `turns` more would not fit the queue."""
+        """Raise ApiError 429 where `turns` more do not fit the queue now, and 400 where they never would."""
+        if turns > self.max_running + self.max_queue:
+            raise ApiError(
+                400,
+                f"{turns} turns at once are asked for, at most {self.max_running + self.max_queue} are taken. Ask for "
+                "fewer.",
+                param="n",
+                code="invalid_value",
+            )
         if self.running + self.waiting + turns > self.max_running + self.max_queue:
             raise ApiError(
                 429,

@@ -5,52 +5,42 @@ What is streamed is the released reply, replayed; until then progress comes as c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, Literal
+from collections.abc import AsyncIterator
+from typing import Any, Literal
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from dialog.agent import Event
 from dialog.turn import Turn
+from serve.api.answering import Turns, answer
 from serve.api.errors import as_api_error
 from serve.api.idempotency import begin
 from serve.api.keys import CallerDep
-from serve.api.live import EventStream, Live, comment, data, while_connected
+from serve.api.live import comment, data
 from serve.api.release import citation_ranges, deltas
 from serve.api.runner import Ask, Keep
-from serve.api.schemas import ChatUsage, Finite, InMessage, Reply, Seed, Text, as_message, unsupported, usage_of
+from serve.api.schemas import (
+    CallerTool,
+    ChatUsage,
+    Finite,
+    IdempotencyKey,
+    InMessage,
+    Reply,
+    ResponseFormat,
+    Seed,
+    Text,
+    as_message,
+    unsupported,
+    usage_of,
+)
 from serve.api.service import Service, ServiceDep
 
 router = APIRouter(tags=["OpenAI"])
-
-IdempotencyKey = Annotated[
-    str | None, Header(pattern=r"^[\x21-\x7e]{1,200}$", description="Sent again, it gives the turn of the first time.")
-]
-
-
-class Function(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    name: Text
-
-
-class CallerTool(BaseModel):
-    """A tool of the caller's. One that has the name of a tool of ours allows that one; others are never called."""
-
-    model_config = ConfigDict(extra="ignore")
-    type: Text
-    function: Function | None = None
-    name: Text | None = None
 
 
 class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="ignore")
     include_usage: bool = False
-
-
-class ResponseFormat(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    type: Text
 
 
 class ChatRequest(BaseModel):
@@ -143,26 +133,14 @@ async def chat_completions(
     asks = _asks(body, service)
     keep = Keep(store=body.store is not False)
     keys = [None if idempotency_key is None else f"chat:{i}:{idempotency_key}" for i in range(len(asks))]
-    service.slot.agent()
-    service.admission.check(len(asks))
-    limits = await service.limits.take(caller)
-    response.headers.update(limits)
     begun = await begin(request, caller, service.store, keys, kept=keep.store)
-
-    async def work(on_event: Callable[[Event], None]) -> list[Turn]:
-        return await service.runner.run_all(asks, caller, keep, begun, on_event)
-
-    if not body.stream:
-        turns = await while_connected(request, work(lambda event: None))
-        return completion(turns, body.model, service.fingerprint())
-    live = Live(work)
-    try:
-        await live.settle()
-    except BaseException:
-        await live.cancel()
-        raise
+    fingerprint = service.fingerprint()
     usage = body.stream_options is not None and body.stream_options.include_usage
-    return EventStream(stream(live, body.model, service.fingerprint(), usage), headers=limits)
+    return await answer(
+        request, response, service, caller, asks, keep, begun,
+        whole=lambda turns: completion(turns, body.model, fingerprint),
+        stream=(lambda live: stream(live, body.model, fingerprint, usage)) if body.stream else None,
+    )  # fmt: skip
 
 
 def _asks(body: ChatRequest, service: Service) -> list[Ask]:
@@ -183,7 +161,7 @@ def _asks(body: ChatRequest, service: Service) -> list[Ask]:
     stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
     if len(stop) > 4 or any(not sequence for sequence in stop):
         raise unsupported("stop", stop, "Give 1 to 4 sequences that are not empty.")
-    tools, notes = choose_tools(service, body.tools, body.tool_choice)
+    tools, notes = service.choose_tools(body.tools, body.tool_choice)
     messages = [as_message(message, f"messages[{i}]") for i, message in enumerate(body.messages)]
     return [
         Ask(
@@ -199,24 +177,6 @@ def _asks(body: ChatRequest, service: Service) -> list[Ask]:
         )
         for i in range(n)
     ]
-
-
-def choose_tools(
-    service: Service, tools: list[CallerTool] | None, choice: Any
-) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Which of our tools a turn may use, and what to tell the caller about theirs. Raises ApiError."""
-    if choice not in (None, "auto", "none"):
-        raise unsupported("tool_choice", choice, "Use 'auto' or 'none': this agent never calls a tool of the caller's.")
-    if choice == "none":
-        return (), ()
-    names = [(tool.function.name if tool.function else tool.name) or tool.type for tool in tools or []]
-    if not names:
-        return None, ()
-    ours = service.slot.agent().toolset.names
-    foreign = [name[:40] for name in names if name not in ours]
-    notes = (f"Tools that this agent does not have were not called: {', '.join(foreign[:10])}.",) if foreign else ()
-    mine = tuple(name for name in names if name in ours)
-    return (mine or None), notes
 
 
 def url_citations(turn: Turn) -> list[Annotation]:
@@ -267,7 +227,7 @@ def completion(turns: list[Turn], model: str, fingerprint: str) -> ChatCompletio
     )
 
 
-async def stream(live: Live[list[Turn]], model: str, fingerprint: str, with_usage: bool) -> AsyncIterator[str]:
+async def stream(live: Turns, model: str, fingerprint: str, with_usage: bool) -> AsyncIterator[str]:
     """Progress as comments, then each choice's reply as chunks. A failure is an error event, without [DONE]."""
     try:
         async for event in live.events():

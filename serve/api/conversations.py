@@ -1,4 +1,4 @@
-"""Conversations that are stored here: create, list, read, rename, delete, export."""
+"""Conversations that are stored here: create, list, read, change, delete, export; OpenAI's clients can, too."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve.api.errors import not_found
 from serve.api.keys import CallerDep
-from serve.api.schemas import Finite, Reply, Text
+from serve.api.schemas import Finite, Metadata, Reply, Text
 from serve.api.service import ServiceDep
 from serve.api.storage import Conversation, Store, StoredTurn
 from serve.api.turns import TurnReply, shown
@@ -27,19 +27,27 @@ Title = Annotated[Text, Field(max_length=200)]
 
 
 class NewConversation(BaseModel):
-    """OpenAI's `metadata` is not kept; `items` are refused, since a conversation here is made of turns."""
+    """OpenAI's `items` are refused, since a conversation here is made of turns."""
 
     model_config = ConfigDict(extra="forbid")
 
     title: Title = Field(default="", description="Taken from the first message where it is empty.")
     role: Text | None = None
-    metadata: dict[Text, Any] | None = None
+    metadata: Metadata | None = None
 
 
 class Rename(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: Title
+
+
+class Attach(BaseModel):
+    """OpenAI's update."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    metadata: Metadata | None = Field(description="In place of what was attached; null takes it off.")
 
 
 class ConversationReply(Reply):
@@ -49,6 +57,7 @@ class ConversationReply(Reply):
     role: str
     created_at: float
     updated_at: float
+    metadata: dict[str, str] = Field(description="What the caller attached to it.")
 
 
 class ConversationList(Reply):
@@ -62,6 +71,14 @@ class WholeConversation(ConversationReply):
     turns: list[TurnReply]
 
 
+class DeletedConversation(Reply):
+    """OpenAI's answer."""
+
+    id: str
+    object: Literal["conversation.deleted"] = "conversation.deleted"
+    deleted: Literal[True] = True
+
+
 class Deleted(Reply):
     deleted_turns: int
 
@@ -73,6 +90,7 @@ def _heading(conversation: Conversation) -> dict[str, Any]:
         "role": conversation.role,
         "created_at": conversation.created,
         "updated_at": conversation.updated,
+        "metadata": conversation.metadata,
     }
 
 
@@ -83,7 +101,9 @@ async def create_conversation(
     """Begin a conversation; POST /v1/turns with its id goes on in it."""
     body = body or NewConversation()
     role = service.role(body.role).name
-    made = await service.store.add_conversation(f"conv_{uuid4().hex}", caller.owner, title=body.title, role=role)
+    made = await service.store.add_conversation(
+        f"conv_{uuid4().hex}", caller.owner, title=body.title, role=role, metadata=body.metadata
+    )
     return ConversationReply(**_heading(made))
 
 
@@ -157,15 +177,34 @@ async def rename_conversation(
     conversation_id: str, body: Rename, caller: CallerDep, service: ServiceDep
 ) -> ConversationReply:
     """Give a conversation another title."""
-    return ConversationReply(
-        **_heading(await service.store.rename_conversation(conversation_id, caller.owner, body.title))
-    )
+    changed = await service.store.change_conversation(conversation_id, caller.owner, title=body.title)
+    return ConversationReply(**_heading(changed))
 
 
-@router.delete("/v1/conversations/{conversation_id}", status_code=204)
-async def delete_conversation(conversation_id: str, caller: CallerDep, service: ServiceDep) -> None:
+@router.post("/v1/conversations/{conversation_id}")
+async def update_conversation(
+    conversation_id: str, body: Attach, caller: CallerDep, service: ServiceDep
+) -> ConversationReply:
+    """Attach metadata to a conversation, as OpenAI's clients do."""
+    changed = await service.store.change_conversation(conversation_id, caller.owner, metadata=body.metadata or {})
+    return ConversationReply(**_heading(changed))
+
+
+@router.delete(
+    "/v1/conversations/{conversation_id}", status_code=204, response_model=None,
+    responses={200: {"model": DeletedConversation}},
+)  # fmt: skip
+async def delete_conversation(
+    conversation_id: str,
+    caller: CallerDep,
+    service: ServiceDep,
+    accept: Annotated[str, Header(description="`application/json`, as of OpenAI's clients, asks for a body.")] = "",
+) -> Response:
     """Delete a conversation with its turns and their feedback."""
     await service.store.delete_conversation(conversation_id, caller.owner)
+    if "application/json" not in accept:
+        return Response(status_code=204)
+    return Response(DeletedConversation(id=conversation_id).model_dump_json(), media_type="application/json")
 
 
 @router.delete("/v1/data")

@@ -99,7 +99,14 @@ def as_api_error(error: BaseException) -> ApiError:
     if isinstance(error, EngineUnavailable):
         return unavailable("The engine cannot be reached. Try again in a moment.", "engine_unavailable")
     if isinstance(error, TimeoutError):
-        return ApiError(504, "The turn took longer than its deadline.", type="server_error", code="deadline_exceeded")
+        # OpenAI's clients would make the same long turn again, twice.
+        return ApiError(
+            504,
+            "The turn took longer than its deadline.",
+            type="server_error",
+            code="deadline_exceeded",
+            headers={"x-should-retry": "false"},
+        )
     if isinstance(error, DialogError | ToolsetError) and not isinstance(error, AdapterError):
         return ApiError(400, str(error), code="invalid_request")
     logger.error("internal error", exc_info=error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Literal
@@ -15,6 +14,7 @@ from dialog.finetune.records import Attribute, Discrimination, Generation, Groun
 from dialog.messages import Message
 from serve.api.errors import ApiError
 from serve.api.keys import CallerDep
+from serve.api.release import without_markers
 from serve.api.schemas import Text
 from serve.api.service import ServiceDep
 from serve.api.storage import Feedback, StoredTurn
@@ -25,8 +25,6 @@ router = APIRouter(tags=["Native"])
 
 TEACHES: dict[str, Attribute] = {"unsafe": "safe", "nonsense": "sensible", "vague": "specific", "dull": "interesting"}
 """Which attribute a thumb down for this reason rates 0."""
-
-_MARKER = re.compile(r"\s*\[\d{1,3}\]")
 
 
 class FeedbackRequest(BaseModel):
@@ -82,7 +80,7 @@ def records(stored: StoredTurn) -> Iterator[Shape]:
         return
     source = f"feedback:{turn.id}"
     context = tuple(turn.messages)
-    reply = _MARKER.sub("", turn.reply).strip()
+    reply = without_markers(turn)
     blocked = turn.finish_reason == "content_filter"
     if feedback.better:
         yield Generation(context=context, response=feedback.better, source=source)

@@ -21,6 +21,10 @@ KEEPALIVE_SECONDS = 10.0
 """Without progress for this long a comment is sent, so that proxies keep the connection."""
 
 
+LINE_BREAKS = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
+"""Line breaks that JSON leaves as they are, and how it can say them."""
+
+
 class ClientGone(Exception):
     """The client went away; nobody is left to answer."""
 
@@ -99,8 +103,10 @@ class EventStream(StreamingResponse):
 
 
 def data(payload: Any, event: str | None = None) -> str:
-    """One server-sent event. JSON has no raw line breaks, so untrusted text cannot end the event."""
+    """One server-sent event of JSON, or of what is JSON already. It has no raw line breaks, not even those that only
+    some clients take for one, so untrusted text cannot end the event or one of its lines."""
     text = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    text = text.translate(LINE_BREAKS)
     return f"event: {event}\ndata: {text}\n\n" if event else f"data: {text}\n\n"
 
 

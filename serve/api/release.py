@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dialog.decoder import Tokenizer
+from dialog.messages import MARKER
 from dialog.turn import Citation, Turn
 
-_MARKER = re.compile(r"\[(\d{1,3})\]")
 _PIECE = re.compile(r"\s*\S+\s*?(?=\s|$)|\s+")
 
 
@@ -29,9 +29,18 @@ def citation_ranges(turn: Turn) -> list[Range]:
     by_number = {citation.number: citation for citation in turn.citations}
     return [
         Range(match.start(), match.end(), by_number[int(match[1])])
-        for match in _MARKER.finditer(turn.reply)
+        for match in MARKER.finditer(turn.reply)
         if int(match[1]) in by_number
     ]
+
+
+def without_markers(turn: Turn) -> str:
+    """The reply without the markers of its citations; other brackets, such as `items[0]`, are its own words."""
+    pieces, end = [], 0
+    for found in citation_ranges(turn):
+        pieces.append(turn.reply[end : found.start].rstrip())
+        end = found.end
+    return "".join([*pieces, turn.reply[end:]]).strip()
 
 
 def deltas(text: str) -> list[str]:
@@ -54,7 +63,7 @@ def cut(turn: Turn, stop: Sequence[str], max_tokens: int | None, tokenizer: Toke
             reply = re.sub(r"\s*\[\d*$", "", reply)  # half a marker
     if reply == turn.reply:
         return turn.model_copy(update={"finish_reason": reason})
-    used = {int(number) for number in _MARKER.findall(reply)}
+    used = {int(number) for number in MARKER.findall(reply)}
     tokens = len(tokenizer.encode(reply, add_special_tokens=False))
     return turn.model_copy(
         update={

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from dialog.agent import Event
 from dialog.messages import Message
 from dialog.turn import Turn
-from serve.api.chat import CallerTool, IdempotencyKey, ResponseFormat, choose_tools
+from serve.api.answering import Turns, answer
 from serve.api.errors import ApiError, as_api_error
 from serve.api.idempotency import begin
 from serve.api.keys import Caller, CallerDep
-from serve.api.live import EventStream, Live, comment, data, while_connected
+from serve.api.live import comment, data
 from serve.api.release import citation_ranges, deltas
 from serve.api.response_object import DeletedResponse, ResponseObject
 from serve.api.runner import Ask, Keep
-from serve.api.schemas import Finite, InMessage, Text, as_message, unsupported
+from serve.api.schemas import (
+    CallerTool,
+    Finite,
+    IdempotencyKey,
+    InMessage,
+    Metadata,
+    ResponseFormat,
+    Text,
+    as_message,
+    unsupported,
+)
 from serve.api.service import MODEL, Service, ServiceDep
 from serve.api.storage import StoredTurn
 
 router = APIRouter(tags=["OpenAI"])
-
-Metadata = Annotated[
-    dict[Annotated[Text, Field(max_length=64)], Annotated[Text, Field(max_length=512)]], Field(max_length=16)
-]
 
 
 class Item(InMessage):
@@ -96,24 +101,12 @@ async def create_response(
     else:
         turn_id = f"turn_{begun.name(caller) or uuid4().hex}"
         ask, keep = await _prepare(body, caller, service, turn_id)
-    service.slot.agent()
-    service.admission.check()
-    limits = await service.limits.take(caller)
-    response.headers.update(limits)
     writer = Writer(asked_of(body), turn_id)
-
-    async def work(on_event: Callable[[Event], None]) -> Turn:
-        return await service.runner.run(ask, caller, keep, begun, on_event)
-
-    if not body.stream:
-        return writer.whole(await while_connected(request, work(lambda event: None)))
-    live = Live(work)
-    try:
-        await live.settle()
-    except BaseException:
-        await live.cancel()
-        raise
-    return EventStream(writer.stream(live), headers=limits)
+    return await answer(
+        request, response, service, caller, [ask], keep, begun,
+        whole=lambda turns: writer.whole(turns[0]),
+        stream=writer.stream if body.stream else None,
+    )  # fmt: skip
 
 
 @router.get("/v1/responses/{response_id}", response_model=None, responses={200: {"model": ResponseObject}})
@@ -146,7 +139,7 @@ async def _stored(service: Service, response_id: str, caller: Caller) -> StoredT
 async def _prepare(body: ResponseRequest, caller: Caller, service: Service, turn_id: str) -> tuple[Ask, Keep]:
     if body.text is not None and body.text.format is not None and body.text.format.type != "text":
         raise unsupported("text.format", body.text.format.type, "This agent writes text.")
-    tools, notes = choose_tools(service, body.tools, body.tool_choice)
+    tools, notes = service.choose_tools(body.tools, body.tool_choice)
     given = _input(body.input)
     before: list[Message] = []
     conversation, position = _conversation(body), None
@@ -162,13 +155,16 @@ async def _prepare(body: ResponseRequest, caller: Caller, service: Service, turn
         most = service.settings.max_messages - 2
         before, position = await service.runner.continued(conversation, caller.owner, most)
     elif body.previous_response_id is not None:
-        previous = (await _stored(service, body.previous_response_id, caller)).turn
-        kept = previous.messages[1:] if previous.messages[0].role == "system" else previous.messages
-        most = (service.settings.max_messages - 1 - len(given)) // 2 * 2
-        before = [*kept, Message(role="assistant", content=previous.reply)][-most:] if most > 0 else []
-    system = [Message(role="system", content=body.instructions)] if body.instructions else []
+        stored = await _stored(service, body.previous_response_id, caller)
+        previous = stored.turn
+        instructed = bool((stored.asked or {}).get("instructions"))  # they hold for one response only
+        before = [*previous.messages[instructed:], Message(role="assistant", content=previous.reply)]
+    lead, before, given = _lead(body.instructions, before, given)
+    if body.previous_response_id is not None:
+        most = max(0, service.settings.max_messages - len(lead) - len(given)) // 2 * 2
+        before = before[len(before) - min(most, len(before)) :]
     ask = Ask(
-        messages=[*system, *before, *given],
+        messages=[*lead, *before, *given],
         role=service.model_role(body.model),
         temperature=body.temperature,
         top_p=body.top_p,
@@ -178,6 +174,18 @@ async def _prepare(body: ResponseRequest, caller: Caller, service: Service, turn
         turn_id=turn_id,
     )
     return ask, Keep(body.store is not False, conversation, position, asked_of(body))
+
+
+def _lead(
+    instructions: str | None, before: list[Message], given: list[Message]
+) -> tuple[list[Message], list[Message], list[Message]]:
+    """What leads the conversation, each once: the instructions, and what developers said in it, then and now. And
+    what users and the agent said, before and now."""
+    lead = [Message(role="system", content=instructions)] if instructions else []
+    for message in [*before, *given]:
+        if message.role == "system" and message not in lead:
+            lead.append(message)
+    return lead, [m for m in before if m.role != "system"], [m for m in given if m.role != "system"]
 
 
 def _conversation(body: ResponseRequest) -> str | None:
@@ -291,7 +299,7 @@ class Writer:
         self._number += 1
         return data({"type": kind, "sequence_number": self._number, **more}, kind)
 
-    async def stream(self, live: Live[Turn]) -> AsyncIterator[str]:
+    async def stream(self, live: Turns) -> AsyncIterator[str]:
         """Progress as comments between `response.in_progress` and the released reply."""
         try:
             yield self.event("response.created", response=self.response("in_progress"))
@@ -299,7 +307,7 @@ class Writer:
             async for event in live.events():
                 yield comment(event)
             try:
-                turn = live.task.result()
+                [turn] = live.task.result()
             except Exception as error:
                 body = as_api_error(error).body["error"]
                 yield self.event("error", code=body["code"], message=body["message"], param=body["param"])

@@ -80,13 +80,6 @@ class Runner:
     turns: int = field(default=0)
 
     async def run(
-        self, ask: Ask, caller: Caller, keep: Keep, begun: Begun, on_event: Callable[[Event], None] = lambda event: None
-    ) -> Turn:
-        """Run and commit one turn, as `run_all`."""
-        [turn] = await self.run_all([ask], caller, keep, begun, on_event)
-        return turn
-
-    async def run_all(
         self, asks: Sequence[Ask], caller: Caller, keep: Keep, begun: Begun, on_event: Callable[[Event], None]
     ) -> list[Turn]:
         """Run turns side by side and commit them together, all or none; the first failure cancels the others.
@@ -164,12 +157,29 @@ class Runner:
         check_messages(ask.messages, self.settings.max_messages)
         with self.tracer.turn(agent, ask.messages) as span:
             turn = await agent.reply(
-                ask.messages, seed=ask.seed, role=role, settings=settings_of(agent, ask), on_event=on_event
+                ask.messages, seed=ask.seed, role=role, settings=self._settings_of(agent, ask), on_event=on_event
             )
             turn = cut(turn, ask.stop, ask.max_tokens, agent.decoder.tokenizer)
             turn = turn.model_copy(update={"notes": [*turn.notes, *ask.notes], "id": ask.turn_id or turn.id})
             span.end(turn)
         return turn
+
+    def _settings_of(self, agent: Agent, ask: Ask) -> AgentSettings:
+        """The agent's settings with what the request asks for. `max_tokens` is a bound, so a large one is lowered."""
+        settings = agent.settings
+        update: dict[str, Any] = {}
+        if ask.temperature is not None:
+            update["temperature"] = ask.temperature
+        if ask.top_p is not None:
+            update["top_p"] = max(ask.top_p, 1e-6)  # 0 means the most likely token
+        if ask.candidates is not None:
+            update["n"] = ask.candidates
+        if ask.max_tokens is not None:
+            most = min(self.settings.max_output_tokens, agent.decoder.info.context_length // 4)
+            update["max_tokens"] = min(ask.max_tokens, max(settings.sampling.max_tokens, most))
+            research = max(8, min(settings.research_tokens, ask.max_tokens))
+            settings = settings.model_copy(update={"research_tokens": research})
+        return settings.model_copy(update={"sampling": settings.sampling.model_copy(update=update)})
 
     async def _commit(
         self, turns: list[Turn], caller: Caller, keep: Keep, keys: Sequence[str | None], begun: Begun
@@ -200,24 +210,6 @@ class Runner:
                 raise refused from None
             return before
         return turns
-
-
-def settings_of(agent: Agent, ask: Ask) -> AgentSettings:
-    """The agent's settings with what the request asks for. `max_tokens` is a bound, so a large one is lowered."""
-    update: dict[str, Any] = {}
-    if ask.temperature is not None:
-        update["temperature"] = ask.temperature
-    if ask.top_p is not None:
-        update["top_p"] = max(ask.top_p, 1e-6)  # 0 means the most likely token
-    if ask.candidates is not None:
-        update["n"] = ask.candidates
-    settings = agent.settings
-    if ask.max_tokens is not None:
-        most = max(settings.sampling.max_tokens, agent.decoder.info.context_length // 4)
-        update["max_tokens"] = min(ask.max_tokens, most)
-        research = max(8, min(settings.research_tokens, ask.max_tokens))
-        settings = settings.model_copy(update={"research_tokens": research})
-    return settings.model_copy(update={"sampling": settings.sampling.model_copy(update=update)})
 
 
 def check_messages(messages: Sequence[Message], most: int) -> None:

@@ -1,9 +1,10 @@
-"""Types that several endpoints share: text as it may be sent, message content, and OpenAI's usage."""
+"""Types that several endpoints share: text as it may be sent, message content, tools, and OpenAI's usage."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from fastapi import Header
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dialog.messages import Message
@@ -30,6 +31,13 @@ Text = Annotated[str, BeforeValidator(_storable)]
 """Any text that comes in. It is looked at before lengths are, whose own message would not say what to do."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Metadata = Annotated[
+    dict[Annotated[Text, Field(max_length=64)], Annotated[Text, Field(max_length=512)]], Field(max_length=16)
+]
+"""What a caller attaches to an object, as OpenAI bounds it."""
+IdempotencyKey = Annotated[
+    str | None, Header(pattern=r"^[\x21-\x7e]{1,200}$", description="Sent again, it gives the turn of the first time.")
+]
 
 
 class Reply(BaseModel):
@@ -39,12 +47,17 @@ class Reply(BaseModel):
 
 
 class Part(BaseModel):
-    """A part of a message's content; only text is taken."""
+    """A part of a message's content; only text is taken, and a refusal as what it says."""
 
     model_config = ConfigDict(extra="allow")
 
     type: Text
     text: Text | None = None
+    refusal: Text | None = None
+
+    @property
+    def said(self) -> str:
+        return (self.refusal if self.type == "refusal" else self.text) or ""
 
 
 class GivenMessage(Message):
@@ -87,8 +100,27 @@ def as_message(message: InMessage, where: str) -> Message:
                     param=f"{where}.content[{i}]",
                     code="unsupported_content",
                 )
-        content = "".join(part.text or "" for part in content)
+        content = "\n".join(said for part in content if (said := part.said))
     return Message(role=role, content=content or message.refusal or "")  # type: ignore[arg-type]
+
+
+class Function(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    name: Text
+
+
+class CallerTool(BaseModel):
+    """A tool of the caller's. One that has the name of a tool of ours allows that one; others are never called."""
+
+    model_config = ConfigDict(extra="ignore")
+    type: Text
+    function: Function | None = None
+    name: Text | None = None
+
+
+class ResponseFormat(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    type: Text
 
 
 class ChatUsage(Reply):

@@ -1,10 +1,10 @@
-"""What every endpoint works with, and how a request's words for models and roles become ours."""
+"""What every endpoint works with, and how a request's words for models, roles and tools become ours."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
@@ -16,6 +16,7 @@ from serve.api.limits import Limits
 from serve.api.loading import AgentSlot
 from serve.api.metrics import Metrics
 from serve.api.runner import Runner
+from serve.api.schemas import CallerTool, unsupported
 from serve.api.storage import Store
 from serve.api.telemetry import Tracer
 from serve.settings import Settings
@@ -68,6 +69,25 @@ class Service:
             param="model",
             code="model_not_found",
         )
+
+    def choose_tools(
+        self, tools: list[CallerTool] | None, choice: Any
+    ) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+        """Which of our tools a turn may use, and what to tell the caller about theirs. Raises ApiError."""
+        if choice not in (None, "auto", "none"):
+            raise unsupported(
+                "tool_choice", choice, "Use 'auto' or 'none': this agent never calls a tool of the caller's."
+            )
+        if choice == "none":
+            return (), ()
+        names = [(tool.function.name if tool.function else tool.name) or tool.type for tool in tools or []]
+        if not names:
+            return None, ()
+        ours = self.slot.agent().toolset.names
+        foreign = [name[:40] for name in names if name not in ours]
+        notes = (f"Tools that this agent does not have were not called: {', '.join(foreign[:10])}.",) if foreign else ()
+        mine = tuple(name for name in names if name in ours)
+        return (mine or None), notes
 
     def fingerprint(self) -> str:
         """Changes where the weights do."""

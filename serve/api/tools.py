@@ -8,6 +8,7 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from serve.api.answering import admit
 from serve.api.errors import not_found
 from serve.api.keys import CallerDep
 from serve.api.live import while_connected
@@ -63,8 +64,7 @@ async def run_tool(
     toolset = service.slot.agent().toolset
     if name not in toolset.names:
         raise not_found("tool", name[:60])
-    service.admission.check()
-    response.headers.update(await service.limits.take(caller))
+    response.headers.update(await admit(service, caller))
 
     async def work() -> ToolCall:
         async with asyncio.timeout(service.settings.deadline_seconds), service.admission.slot():

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from dialog.agent import Event
 from dialog.messages import Message
 from dialog.turn import Turn
-from serve.api.chat import IdempotencyKey
+from serve.api.answering import Turns, answer
 from serve.api.errors import ApiError, as_api_error
 from serve.api.idempotency import begin
 from serve.api.keys import Caller, CallerDep
-from serve.api.live import EventStream, Live, comment, data, while_connected
+from serve.api.live import comment, data
 from serve.api.release import deltas
 from serve.api.runner import Ask, Keep
-from serve.api.schemas import Finite, GivenMessage, Reply, Seed, Text
+from serve.api.schemas import Finite, GivenMessage, IdempotencyKey, Reply, Seed, Text
 from serve.api.service import Service, ServiceDep
 from serve.api.storage import StoredTurn
 
@@ -35,10 +34,10 @@ class TurnRequest(BaseModel):
     conversation: Text | None = Field(default=None, description="A stored conversation that this turn continues.")
     role: Text | None = Field(default=None, description="The conversation's or the service's role where left out.")
     seed: Seed | None = None
-    candidates: int | None = Field(default=None, ge=1, le=64)
+    candidates: int | None = Field(default=None, ge=1, le=256, description="At most the setting `max_candidates`.")
     temperature: Finite | None = Field(default=None, ge=0, le=2)
     top_p: Finite | None = Field(default=None, ge=0, le=1)
-    max_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1, description="Longest reply; `max_output_tokens` bounds it.")
     stop: list[Text] = Field(default=[], max_length=4)
     tools: list[Text] | None = Field(default=None, description="Names of the tools that may be used; all without it.")
     stream: bool = False
@@ -87,26 +86,13 @@ async def create_turn(
         ask, keep = Ask(before.turn.messages), Keep(conversation=before.conversation)
     else:
         ask, keep = await _prepare(body, caller, service)
-    service.slot.agent()
-    service.admission.check()
-    limits = await service.limits.take(caller)
-    response.headers.update(limits)
-
-    async def work(on_event: Callable[[Event], None]) -> Turn:
-        return await service.runner.run(ask, caller, keep, begun, on_event)
-
-    if not body.stream:
-        turn = await while_connected(request, work(lambda event: None))
-        return Response(
-            _reply(turn, keep.conversation).model_dump_json(), media_type="application/json", headers=limits
-        )
-    live = Live(work)
-    try:
-        await live.settle()
-    except BaseException:
-        await live.cancel()
-        raise
-    return EventStream(_stream(live, keep), headers=limits)
+    return await answer(
+        request, response, service, caller, [ask], keep, begun,
+        whole=lambda turns: Response(
+            _reply(turns[0], keep.conversation).model_dump_json(), media_type="application/json"
+        ),
+        stream=(lambda live: _stream(live, keep)) if body.stream else None,
+    )  # fmt: skip
 
 
 async def _prepare(body: TurnRequest, caller: Caller, service: Service) -> tuple[Ask, Keep]:
@@ -123,6 +109,11 @@ async def _prepare(body: TurnRequest, caller: Caller, service: Service) -> tuple
         most = service.settings.max_messages - 1
         before, position = await service.runner.continued(conversation.id, caller.owner, most)
         role = role or conversation.role
+    if body.candidates is not None:
+        most = max(service.settings.max_candidates, service.slot.agent().settings.sampling.n)
+        if body.candidates > most:
+            message = f"{body.candidates} candidates are asked for, at most {most} are made. Ask for fewer."
+            raise ApiError(400, message, param="candidates", code="invalid_value")
     if body.tools is not None:
         known = service.slot.agent().toolset.names
         for name in body.tools:
@@ -151,12 +142,12 @@ def _reply(turn: Turn, conversation: str | None, feedback: FeedbackReply | None 
     return TurnReply.model_construct(**fields, conversation=conversation, feedback=feedback)
 
 
-async def _stream(live: Live[Turn], keep: Keep) -> AsyncIterator[str]:
+async def _stream(live: Turns, keep: Keep) -> AsyncIterator[str]:
     try:
         async for event in live.events():
             yield comment(None) if event is None else data({"stage": event.stage, "detail": event.detail}, "progress")
         try:
-            turn = live.task.result()
+            [turn] = live.task.result()
         except Exception as error:
             yield data(as_api_error(error).body, "error")
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dialog.turn import Turn
@@ -34,6 +34,8 @@ class Conversation:
     role: str
     created: float
     updated: float
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What the caller attached to it."""
 
 
 @dataclass(frozen=True)

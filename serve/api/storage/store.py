@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
@@ -137,20 +138,21 @@ class Store:
 
     # Conversations
 
-    async def add_conversation(self, conversation_id: str, owner: str, *, title: str, role: str) -> Conversation:
+    async def add_conversation(
+        self, conversation_id: str, owner: str, *, title: str, role: str, metadata: dict[str, str] | None = None
+    ) -> Conversation:
         now = time.time()
-        row = {
-            "id": conversation_id, "owner": owner, "title": title, "role": role, "created": now, "updated": now
-        }  # fmt: skip
+        made = Conversation(conversation_id, owner, title, role, created=now, updated=now, metadata=metadata or {})
+        row = {**vars(made), "metadata": json.dumps(made.metadata)}
         await self._change(insert(t.conversations).values(row))
-        return Conversation(**row)
+        return made
 
     async def conversation(self, conversation_id: str, owner: str) -> Conversation:
         """Raises ApiError 404."""
         row = await self._one(select(t.conversations).where(_mine(t.conversations, conversation_id, owner)))
         if row is None:
             raise not_found("conversation", conversation_id)
-        return Conversation(**row._mapping)
+        return _conversation(row)
 
     async def conversations(self, owner: str, *, limit: int, before: float | None = None) -> list[Conversation]:
         """The newest first; `before` goes on where a page ended."""
@@ -158,7 +160,7 @@ class Store:
         if before is not None:
             query = query.where(t.conversations.c.updated < before)
         query = query.order_by(t.conversations.c.updated.desc(), t.conversations.c.id).limit(limit)
-        return [Conversation(**row._mapping) for row in await self._all(query)]
+        return [_conversation(row) for row in await self._all(query)]
 
     async def turns_of(
         self, conversation_id: str, owner: str, *, limit: int = PAGE, after: int = 0
@@ -174,10 +176,14 @@ class Store:
         query = turns.exchanges().where(t.turns.c.conversation_id == conversation_id, t.turns.c.owner == owner)
         return await _parsed(turns.exchange, await self._all(query.order_by(t.turns.c.position.desc()).limit(limit)))
 
-    async def rename_conversation(self, conversation_id: str, owner: str, title: str) -> Conversation:
-        """Raises ApiError 404."""
+    async def change_conversation(
+        self, conversation_id: str, owner: str, *, title: str | None = None, metadata: dict[str, str] | None = None
+    ) -> Conversation:
+        """Replace what is given. Raises ApiError 404."""
+        values = {"title": title, "metadata": None if metadata is None else json.dumps(metadata)}
+        values = {name: value for name, value in values.items() if value is not None}
         mine = _mine(t.conversations, conversation_id, owner)
-        await self._change(update(t.conversations).where(mine).values(title=title))
+        await self._change(update(t.conversations).where(mine).values(values))
         return await self.conversation(conversation_id, owner)
 
     async def delete_conversation(self, conversation_id: str, owner: str) -> None:
@@ -293,6 +299,11 @@ def _mine(table: Table, row_id: str, owner: str) -> ColumnElement[bool]:
 async def _parsed(read: Callable[[Row[Any]], T], rows: Sequence[Row[Any]]) -> list[T]:
     """The rows' values. A long trace takes its time to read, so the event loop does not do it."""
     return await asyncio.to_thread(lambda: [read(row) for row in rows]) if rows else []
+
+
+def _conversation(row: Row[Any]) -> Conversation:
+    values = dict(row._mapping)
+    return Conversation(**{**values, "metadata": json.loads(values["metadata"] or "{}")})
 
 
 def _key(row: Row[Any]) -> ApiKey:

@@ -62,6 +62,7 @@ conversations = Table(
     C("role", String(60), nullable=False),
     C("created", Double, nullable=False),
     C("updated", Double, nullable=False),
+    C("metadata", Text),
     Index(None, "owner", "updated"),
 )
 

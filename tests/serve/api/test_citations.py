@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from dialog.messages import Message
-from serve.api.release import citation_ranges, cut
+from dialog.turn import Citation, Turn
+from serve.api.release import citation_ranges, cut, without_markers
 from serve.settings import Settings
 from toolset import Result, Source, Tool, Toolset
 
@@ -85,3 +86,13 @@ async def test_a_cut_through_an_emoji_leaves_whole_characters_and_right_ranges(a
         assert turn.reply.startswith(short.reply)
         assert [short.reply[at.start : at.end] for at in citation_ranges(short)] in (["[1]"], [])
         assert bool(short.citations) == ("[1]" in short.reply)
+
+
+def test_only_markers_of_its_sources_are_taken_out_of_a_reply():
+    turn = Turn.model_construct(
+        reply="Use items[0] for the first [1], and [2]. [12]",
+        citations=[
+            Citation(number=number, title="List", url=None, text="items", tool="retrieval") for number in (1, 12)
+        ],
+    )
+    assert without_markers(turn) == "Use items[0] for the first, and [2]."

@@ -8,6 +8,8 @@ import openai
 import pytest
 from langchain_openai import ChatOpenAI
 
+from dialog.errors import ContextLengthError
+
 from .conftest import Running
 
 
@@ -84,6 +86,44 @@ async def test_a_response_goes_on_from_a_previous_one(service: Running):
         with pytest.raises(openai.NotFoundError):
             await client.responses.retrieve(first.id)
     assert [m["content"] for m in turn["messages"]] == ["say one", "one", "say two"]
+
+
+async def test_what_was_refused_is_a_part_of_the_conversation(service: Running):
+    asked: list = [{"role": "user", "content": "unsafe things"}]
+    async with service.openai() as client:
+        blocked = await client.responses.create(model="groundling", input=asked)
+        asked += blocked.output
+        asked.append({"role": "user", "content": [{"type": "input_text", "text": text} for text in ("say", "two")]})
+        made = await client.responses.create(model="groundling", input=asked)
+    turn_id = made.model_extra["groundling"]["turn_id"]  # type: ignore[index]
+    async with service.client() as plain:
+        turn = (await plain.get(f"/v1/turns/{turn_id}")).json()
+    refusal = blocked.output[0].content[0].refusal  # type: ignore[union-attr]
+    assert refusal
+    assert [m["content"] for m in turn["messages"]] == ["unsafe things", refusal, "say\ntwo"]
+
+
+async def test_what_developers_say_leads_and_stays_while_instructions_hold_once(service: Running):
+    async with service.openai() as client:
+        first = await client.responses.create(
+            model="groundling", instructions="Be brief.",
+            input=[{"role": "developer", "content": "Be kind."}, {"role": "user", "content": "say one"}],
+        )  # fmt: skip
+        second = await client.responses.create(
+            model="groundling", previous_response_id=first.id,
+            input=[{"role": "developer", "content": "Be exact."}, {"role": "user", "content": "say two"}],
+        )  # fmt: skip
+        third = await client.responses.create(
+            model="groundling", previous_response_id=second.id, instructions="Be quick.",
+            input=[{"role": "developer", "content": "Be kind."}, {"role": "user", "content": "say three"}],
+        )  # fmt: skip
+    turn_id = third.model_extra["groundling"]["turn_id"]  # type: ignore[index]
+    async with service.client() as plain:
+        turn = (await plain.get(f"/v1/turns/{turn_id}")).json()
+    assert [(m["role"], m["content"]) for m in turn["messages"]] == [
+        ("system", "Be quick."), ("system", "Be kind."), ("system", "Be exact."),
+        ("user", "say one"), ("assistant", "one"), ("user", "say two"), ("assistant", "two"), ("user", "say three"),
+    ]  # fmt: skip
 
 
 async def test_a_response_that_is_read_again_is_what_was_made(stored: Running):
@@ -166,3 +206,40 @@ async def test_moderations_flag_what_the_safe_discriminator_rejects(service: Run
     assert made.results[1].category_scores.model_extra["unsafe"] > 0.8  # type: ignore[index]
     assert made.results[1].category_applied_input_types.violence == []
     assert not one.results[0].flagged
+
+
+async def test_parts_of_one_input_have_one_result(service: Running):
+    async with service.openai() as client:
+        parts = [{"type": "text", "text": text} for text in ("A kind word.", "UNSAFE words", "Another kind word.")]
+        made = await client.moderations.create(input=parts)  # type: ignore[arg-type]
+        fine = await client.moderations.create(input=[parts[0], parts[2]])  # type: ignore[arg-type]
+    assert [result.flagged for result in made.results] == [True]
+    assert [result.flagged for result in fine.results] == [False]
+
+
+async def test_a_moderation_tells_what_its_key_may_still_do_and_what_is_wrong_with_its_input(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+):
+    key = await service.another_key(requests_per_minute=100)
+    async with service.client(key) as client:
+        made = await client.post("/v1/moderations", json={"input": "fine"})
+        long = await client.post("/v1/moderations", json={"input": ["fine", "a" * 100_001]})
+
+        async def too_long(*given):
+            raise ContextLengthError(3000, 2048)
+
+        monkeypatch.setattr(service.agent.decoder, "score", too_long)
+        over = await client.post("/v1/moderations", json={"input": "a" * 50_000})
+    assert made.headers["x-ratelimit-remaining-requests"] == "99"
+    for refused, says in ((long, "100,001 characters"), (over, "3000")):
+        assert refused.status_code == 400
+        assert refused.json()["error"]["param"] == "input"
+        assert says in refused.json()["error"]["message"]
+
+
+async def test_an_engine_that_a_moderation_does_not_reach_is_doubted(service: Running):
+    service.agent.decoder.down = True  # type: ignore[attr-defined]
+    async with service.client() as client:
+        assert (await client.post("/v1/moderations", json={"input": "fine"})).status_code == 503
+        assert (await client.get("/readyz")).status_code == 503
+    service.agent.decoder.down = False  # type: ignore[attr-defined]

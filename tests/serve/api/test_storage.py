@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import openai
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -59,6 +60,24 @@ async def test_a_conversation_goes_on_and_can_be_read_exported_and_deleted(store
         assert (await client.delete(f"/v1/conversations/{made['id']}")).status_code == 204
         assert (await client.get(f"/v1/conversations/{made['id']}")).status_code == 404
         assert (await client.get(f"/v1/turns/{turn.json()['id']}")).status_code == 404
+
+
+async def test_openais_client_reads_changes_and_deletes_a_conversation(stored: Running):
+    async with stored.openai() as client:
+        made = await client.conversations.create(metadata={"topic": "rivers"})
+        read = await client.conversations.retrieve(made.id)
+        updated = await client.conversations.update(made.id, metadata={"topic": "lakes", "by": "me"})
+        again = await client.conversations.retrieve(made.id)
+        cleared = await client.conversations.update(made.id, metadata=None)
+        gone = await client.conversations.delete(made.id)
+        with pytest.raises(openai.NotFoundError):
+            await client.conversations.retrieve(made.id)
+        with pytest.raises(openai.NotFoundError):
+            await client.conversations.update(made.id, metadata={})
+    assert made.metadata == read.metadata == {"topic": "rivers"}
+    assert updated.metadata == again.metadata == {"topic": "lakes", "by": "me"}
+    assert cleared.metadata == {}
+    assert (gone.id, gone.object, gone.deleted) == (made.id, "conversation.deleted", True)
 
 
 async def test_a_conversation_goes_on_after_a_turn_of_it_was_deleted(stored: Running):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 
 import httpx
+import pytest
 
 from serve.settings import Settings
 
@@ -57,6 +58,52 @@ async def test_text_cannot_end_an_event(service: Running):
     assert next(data for name, data in found if name == "turn")["reply"] == text.replace("\r\n", "\n")
 
 
+async def test_no_line_of_an_event_is_broken_where_some_clients_see_a_line_break(service: Running):
+    text = "a\u2028b\u2029c\x85d"  # str.splitlines takes each for one
+    chat = {"model": "groundling", "messages": [{"role": "user", "content": f"say {text}"}], "stream": True}
+    async with service.client() as client:
+        for path, body in (
+            ("/v1/turns", {"message": f"say {text}", "stream": True}),
+            ("/v1/chat/completions", chat),
+            ("/v1/responses", {"input": f"say {text}", "stream": True}),
+        ):
+            answer = (await client.post(path, json=body)).text
+            assert answer.splitlines() == answer.split("\n")[:-1]
+            assert "a\\u2028b\\u2029c" in answer
+
+
+@pytest.mark.parametrize("changes", [{}, {"candidates": 20}])
+async def test_a_request_may_ask_for_as_many_candidates_as_the_operator_lets_it(
+    settings_for: Callable[..., Settings], changes: dict[str, int]
+):  # fmt: skip
+    most = changes.get("candidates", 6)
+    async with running(settings_for(max_candidates=6, **changes)) as service, service.client() as client:
+        made = await client.post("/v1/turns", json={"message": "hello", "candidates": most})
+        refused = await client.post("/v1/turns", json={"message": "hello", "candidates": most + 1})
+        base = [candidate for candidate in made.json()["candidates"] if candidate["phase"] == "base"]
+    assert len(base) == most
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "candidates"
+    assert f"at most {most}" in refused.json()["error"]["message"]
+
+
+async def test_a_request_cannot_ask_for_longer_candidates_than_the_operator_lets_it(
+    settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+):
+    async with running(settings_for(max_output_tokens=80)) as service, service.client() as client:
+        asked: list[int] = []
+        generate = service.agent.decoder.generate
+
+        async def note(prompt_ids, sampling):
+            asked.append(sampling.max_tokens)
+            return await generate(prompt_ids, sampling)
+
+        monkeypatch.setattr(service.agent.decoder, "generate", note)
+        for tokens in (30, 70, 5000):
+            await client.post("/v1/turns", json={"message": "say something", "max_tokens": tokens})
+    assert asked[0:] == [30, 70, 80]
+
+
 async def test_more_turns_than_fit_are_refused_with_retry_after(settings_for: Callable[..., Settings]):
     async with running(settings_for(max_running=2, max_queue=3)) as service, service.client() as client:
 
@@ -74,6 +121,16 @@ async def test_more_turns_than_fit_are_refused_with_retry_after(settings_for: Ca
     assert refused.json()["error"]["code"] == "queue_full"
 
 
+async def test_more_turns_than_ever_fit_are_refused_for_good(settings_for: Callable[..., Settings]):
+    body = {"model": "groundling", "messages": [{"role": "user", "content": "hi"}], "n": 4}
+    async with running(settings_for(max_running=2, max_queue=1)) as service, service.client() as client:
+        refused = await client.post("/v1/chat/completions", json=body)
+        taken = await client.post("/v1/chat/completions", json={**body, "n": 3})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "n"
+    assert taken.status_code == 200
+
+
 async def test_a_turn_that_takes_too_long_is_given_up(settings_for: Callable[..., Settings]):
     async with running(settings_for(deadline_seconds=0.4)) as service, service.client() as client:
         answer = await client.post("/v1/turns", json={"message": "slow 30"})
@@ -81,6 +138,7 @@ async def test_a_turn_that_takes_too_long_is_given_up(settings_for: Callable[...
         assert service.agent.decoder.cancelled == 2  # type: ignore[attr-defined]
     assert answer.status_code == 504
     assert answer.json()["error"]["code"] == "deadline_exceeded"
+    assert answer.headers["x-should-retry"] == "false"  # or OpenAI's clients make the same long turn again
     assert [name for name, _ in streamed] == ["progress", "error", "done"]
 
 
