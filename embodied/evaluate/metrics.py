@@ -82,7 +82,7 @@ def run_plan(text: str, scene: Scene, goal: Sequence[str]) -> PlanRun:
     again = Memory()
     readers = [lambda now, sentence=sentence: read_step(sentence, simulator, now, again) for sentence in steps]
     mended = repair(simulator, readers) if steps else None
-    works = isinstance(mended, Repaired) and bool(mended.steps)
+    works = mended if isinstance(mended, Repaired) and mended.steps else None
     try:
         wanted = goal_from_text(goal, scene) if goal else None
     except GoalError:
@@ -91,8 +91,8 @@ def run_plan(text: str, scene: Scene, goal: Sequence[str]) -> PlanRun:
         executable=bool(steps) and done == len(steps),
         done=done / max(len(steps), 1),
         goal=reached_alike(wanted, state) if wanted else None,
-        mended=works,
-        mended_goal=None if wanted is None else reached_alike(wanted, mended.end) if works else 0.0,
+        mended=works is not None,
+        mended_goal=None if wanted is None else reached_alike(wanted, works.end) if works else 0.0,
     )
 
 
