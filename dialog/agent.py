@@ -36,8 +36,7 @@ NOTHING_SAID = "I have no answer to that. Could you say it in another way?"
 RESEARCH_RESERVE = 1_600
 """Tokens of the context kept free for evidence when history is trimmed."""
 
-
-FinishReason = Literal["stop", "length", "content_filter"]
+Finish = Literal["stop", "length", "content_filter"]
 
 
 class Event(NamedTuple):
@@ -188,7 +187,7 @@ class _TurnInProgress:
 
     async def generate(self, *, again: bool = False) -> list[Sample]:
         started = time.perf_counter()
-        # Research samples with the next seed.
+        # The next seed is that of research.
         sampling = self.sampling.model_copy(update={"seed": self.seed + 2}) if again else self.sampling
         samples = await self.decoder.generate(self.prompt_ids, sampling)
         self.timings.generate += time.perf_counter() - started
@@ -231,7 +230,7 @@ class _TurnInProgress:
         self.timings.research = time.perf_counter() - started - self.found.tool_seconds
         return self.found
 
-    async def check(self, draft: Sample, found: Research) -> tuple[Cited, FinishReason]:
+    async def check(self, draft: Sample, found: Research) -> tuple[Cited, Finish]:
         """Read SAFE and GROUNDED on the final text. The draft was judged before; new text was not."""
         started = time.perf_counter()
         cited = found.cited
@@ -239,7 +238,7 @@ class _TurnInProgress:
             return self._unsourced(draft, found)
         answer = self.dialect.answer_ids(cited.text)
         reads = self.dialect.attribute_reads
-        prompt = self._within(self.dialect.base_prompt, [answer, *(read.suffix for read in reads)])
+        prompt = self._within(self.dialect.base_prompt, len(answer) + max(len(read.suffix) for read in reads))
         if prompt is None:
             self.notes.append("The researched answer was left out: it is too long for the model to check.")
             return self._unsourced(draft, found)
@@ -254,7 +253,7 @@ class _TurnInProgress:
         self.timings.check = time.perf_counter() - started
         return cited, "stop"
 
-    def _unsourced(self, draft: Sample, found: Research) -> tuple[Cited, FinishReason]:
+    def _unsourced(self, draft: Sample, found: Research) -> tuple[Cited, Finish]:
         """The draft, which says that it has no source where the message seeks facts."""
         text = whole_sentences(draft.text, draft.finish_reason)
         if found.seeks_facts and self.settings.rounds:
@@ -270,7 +269,8 @@ class _TurnInProgress:
         read = self.dialect.grounded_read
         step = Step(self.messages[-1].content, evidence_of(cited.citations))
         prompt = self._within(
-            lambda messages, role: self.dialect.research_prompt(messages, role, answer, [step]), [answer, read.suffix]
+            lambda messages, role: self.dialect.research_prompt(messages, role, answer, [step]),
+            len(answer) + len(read.suffix),
         )
         if prompt is None:
             self.notes.append("P(grounded) was not read: the sources are too long for the model.")
@@ -282,16 +282,16 @@ class _TurnInProgress:
         self.notes.append(f"The answer's sources do not support it: P(grounded) {found['grounded']:.2f}.")
         return Cited(uncited(cited.text), [], False)
 
-    def _within(
-        self, write: Callable[[Sequence[Message], Role], list[int]], after: Sequence[Sequence[int]]
-    ) -> list[int] | None:
-        """A prompt with as much history as leaves room for all of `after` and a label; None where none does."""
-        room = self.decoder.info.context_length - sum(len(ids) for ids in after) - 1
+    def _within(self, write: Callable[[Sequence[Message], Role], list[int]], after: int) -> list[int] | None:
+        """A prompt with as much history as leaves room for `after` ids and a label; None where nothing does."""
+        room = self.decoder.info.context_length - after - 1
+        if len(whole := write(self.messages, self.role)) <= room:
+            return whole
         lead = [*takewhile(lambda message: message.role == "system", self.messages)]
         _, ids = newest_turns(lead, self.messages[len(lead) :], lambda newest: write(newest, self.role), room)
         return ids if len(ids) <= room else None
 
-    def finish(self, started: float, cited: Cited, finish_reason: FinishReason) -> Turn:
+    def finish(self, started: float, cited: Cited, finish_reason: Finish) -> Turn:
         self.usage.completion_tokens = len(encode_plain(self.decoder.tokenizer, cited.text))
         self.timings.total = time.perf_counter() - started
         for stage, seconds in self.timings:

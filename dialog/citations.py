@@ -249,6 +249,13 @@ def number(pairs: Sequence[tuple[str, Evidence]]) -> Cited:
     return Cited(" ".join(parts), citations, True)
 
 
+def evidence_of(citations: Sequence[Citation]) -> tuple[Evidence, ...]:
+    """What a reply cites, as evidence under the reply's numbers."""
+    return tuple(
+        Evidence(one.number, one.text, one.title, one.url, one.id, one.tool, open_domain=True) for one in citations
+    )
+
+
 def quote(evidence: Sequence[Evidence], question: str) -> Cited | None:
     """The sentence of the evidence that shares most with the question, quoted and cited; None without one that answers.
 

@@ -6,12 +6,13 @@ answer, for at most four rounds. What the toolset returns is evidence, never an 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from dialog.citations import Cited, cite, number, quote, support, whole_sentences
+from dialog.citations import Cited, abstains, cite, number, quote, support, whole_sentences
 from dialog.decoder import Decoder, Sample, Sampling
 from dialog.dialect import Answer, Dialect, Query, Step
 from dialog.evidence import Evidence, collect
@@ -46,7 +47,6 @@ class Research:
     """`cited` is the model's own final answer; one without a source counts only where the model leads the research."""
     sampled_tokens: int = 0
     tool_seconds: float = 0.0
-    prompt_ids: list[int] = field(default_factory=list)
 
 
 async def research(
@@ -64,47 +64,57 @@ async def research(
 ) -> Research:
     """Research one turn. Raises what the decoder raises; tools cannot raise.
 
+    `rounds`: how often the toolset is asked at most; what it returned last the model still reads.
     `quotes`: what was found is quoted and not put in the model's words, unless the model leads the research.
     """
-    question = messages[-1].content
     found = Research(seeks_facts=dialect.seeks_facts(messages))
     ask = _asker(toolset, role, found, on_query)
+    own = messages[-1].content
     query = dialect.first_query(messages)
     model_leads = query is None
-    for _ in range(rounds):
+    question = query or own  # "When was it painted?" alone is about nothing
+    while True:
         if query:
-            await ask(query)
+            await ask(query, query if found.steps or model_leads else own)
             if not found.evidence and not found.seeks_facts:
                 return found  # small talk: the draft is the answer
             if exact := _exact_result(dialect, found.evidence):
                 found.cited = exact
                 return found
-        if quotes and not model_leads:
-            break
+        last = len(found.steps) >= rounds
         # Without evidence the model is only asked for a better query: one short sample.
         asks_again = not found.evidence and not model_leads
+        if (quotes and not model_leads) or (asks_again and last):
+            break
         drawn = sampling.model_copy(update={"n": 1, "max_tokens": QUERY_TOKENS}) if asks_again else sampling
         prompt_ids = _fitting_prompt(
             dialect, messages, role, draft.token_ids, found.steps, decoder.info.context_length - drawn.max_tokens
         )
         if prompt_ids is None:
             break
-        found.prompt_ids = prompt_ids
-        samples = await decoder.generate(found.prompt_ids, drawn)
+        samples = await decoder.generate(prompt_ids, drawn)
         found.sampled_tokens += sum(len(sample.token_ids) for sample in samples)
         said = [(sample, dialect.read_step(sample.text)) for sample in samples]
         asked = {step.query for step in found.steps}
         queries = [step.text for _, step in said if isinstance(step, Query) and step.text and step.text not in asked]
         answers = [(sample, step) for sample, step in said if isinstance(step, Answer) and step.text]
         best = _best_answer(answers, found, question)
-        if best is not None and (best.grounded or not queries):
+        if best is not None and (best.grounded or last or not queries):
             found.cited, found.answered = best, best.grounded or model_leads
             break
-        if not queries:
+        if last or not queries:
             break
         query = queries[0]
-    if found.evidence and not (found.cited and found.cited.grounded):
-        found.cited = quote(found.evidence, question)
+    return _with_quotation(found, question, model_leads)
+
+
+def _with_quotation(found: Research, question: str, model_leads: bool) -> Research:
+    """`found`, with a quotation where no answer is grounded. A model that leads and says it found none is believed."""
+    if not found.evidence or (found.cited and (found.cited.grounded or (model_leads and abstains(found.cited.text)))):
+        return found
+    if model_leads:  # its queries stand alone, the user's message may not
+        question = f"{question} ({found.steps[-1].query})"
+    found.cited = quote(found.evidence, question) or found.cited
     return found
 
 
@@ -132,19 +142,25 @@ def _fitting_prompt(
 
 def _asker(
     toolset: Toolset, role: Role, found: Research, on_query: Callable[[str], None]
-) -> Callable[[str], Awaitable[None]]:
+) -> Callable[[str, str], Awaitable[None]]:
     """A function that asks the allowed tools one query and records what came back."""
     open_domain = {tool.name for tool in toolset.tools if tool.open_domain}
     allowed = [name for name in toolset.names if role.tools is None or name in role.tools]
 
-    async def ask(query: str) -> None:
+    async def ask(query: str, own: str) -> None:
+        """Tools that search are asked `query`, which stands alone; those that answer only what is theirs read `own`."""
         on_query(query)
-        names = [name for name in allowed if found.seeks_facts or name not in open_domain]
+        searched = [name for name in allowed if name in open_domain and found.seeks_facts]
         started = time.perf_counter()
-        answer = await toolset.arun(query, only=names)
+        answers = await asyncio.gather(
+            toolset.arun(own, only=[name for name in allowed if name not in open_domain]),
+            toolset.arun(query, only=searched),
+        )
         found.tool_seconds += time.perf_counter() - started
-        evidence = collect(answer.calls, open_domain, start=len(found.evidence) + 1)
-        found.calls.extend(answer.calls)
+        calls = [call for answer in answers for call in answer.calls]
+        calls.sort(key=lambda call: toolset.names.index(call.tool))
+        evidence = collect(calls, open_domain, start=len(found.evidence) + 1)
+        found.calls.extend(calls)
         found.evidence.extend(evidence)
         found.steps.append(Step(query, tuple(evidence)))
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
+from inspect import signature
 
 import pytest
 
-from dialog.agent import Agent, AgentSettings, Event
+from dialog.agent import NOTHING_SAID, Agent, AgentSettings, Event
 from dialog.decoder import Sampling
 from dialog.errors import ContextLengthError
 from dialog.messages import Message
 from dialog.roles import Role
 from dialog.tuned_dialect import TunedDialect
+from dialog.turn import Turn
 from safety.policy import Policy
 from toolset.tool import Result, Source, Tool, ToolOutput, tool
 from toolset.toolset import Toolset
@@ -181,8 +184,111 @@ async def test_a_low_groundedness_takes_the_citation_away(scripted, tuned: Tuned
     settings = FEW.model_copy(update={"grounded_threshold": 0.5})
     library = Library(emma="Emma is a novel by Jane Austen.")
     turn = await Agent(decoder, Toolset([library]), dialect=tuned, settings=settings).reply(ask("Who wrote Emma?"))
-    assert (turn.citations, turn.grounded) == ([], False)
+    assert (turn.reply, turn.citations, turn.grounded) == ("Emma was written by Jane Austen.", [], False)
     assert "P(grounded) 0.10" in turn.notes[0]
+
+
+async def test_groundedness_of_a_quotation_is_read_with_what_it_cites(scripted) -> None:
+    decoder = scripted(["D."], probability=lambda prompt: 0.1 if "Is every fact" in prompt else 0.9)
+    settings = FEW.model_copy(update={"grounded_threshold": 0.5, "research_candidates": 0})
+    library = Library(emma="Emma is a novel by Jane Austen.", novel="A novel is a book.")
+    turn = await Agent(decoder, Toolset([library]), settings=settings).reply(ask("Who wrote the novel Emma?"))
+    read = decoder.tokenizer.decode(decoder.read[-1])
+    assert "[1] Emma is a novel by Jane Austen." in read, "the evidence stands in the prompt"
+    assert "A novel is a book." not in read, "and only what is cited"
+    assert (turn.reply, turn.citations, turn.grounded) == ("Emma is a novel by Jane Austen.", [], False)
+
+
+class Strict:
+    """Refuses what does not fit, as the engines do."""
+
+    async def score(self, prompts_ids, label_ids):
+        for ids in prompts_ids:
+            if len(ids) + 1 > self.info.context_length:  # type: ignore[attr-defined]
+                raise ContextLengthError(len(ids) + 1, self.info.context_length)  # type: ignore[attr-defined]
+        return await super().score(prompts_ids, label_ids)  # type: ignore[misc]
+
+
+async def test_the_check_leaves_room_for_the_answer(scripted) -> None:
+    history = [Message(role=role, content="word " * 30) for _ in range(20) for role in ("user", "assistant")]
+    decoder = scripted(["D."], context_length=512)
+    decoder.__class__ = type("StrictDecoder", (Strict, type(decoder)), {})
+    one = len(decoder.tokenizer.encode("数", add_special_tokens=False))
+    long = "Emma is a novel by Jane Austen " + "数" * (300 // one) + "."
+    settings = FEW.model_copy(update={"grounded_threshold": 0.5, "research_candidates": 0})
+    agent = Agent(decoder, Toolset([Library(emma=long)]), settings=settings)
+    turn = await agent.reply([*history, *ask("Who wrote the novel Emma?")])
+    assert turn.reply == f"{long} [1]"
+    assert "P(grounded) was not read" in turn.notes[-1]
+
+    agent = Agent(decoder, Toolset([Library(emma=long.replace("数", "数" * 2))]), settings=settings)
+    turn = await agent.reply(ask("Who wrote the novel Emma?"))
+    assert turn.reply == "I found no source for this, so please check it: D."
+    assert "too long for the model to check" in turn.notes[0]
+
+
+async def test_a_model_that_leads_and_finds_nothing_is_believed(scripted, tuned: TunedDialect) -> None:
+    def model(prompt: str) -> Sequence[str]:
+        if "Evidence:" in prompt:
+            return ["User, I could not find that in my sources."]
+        return ["TS, emma"] if prompt.endswith("Research:") else [" A draft."]
+
+    library = Library(emma="Emma is a novel by Jane Austen.")
+    turn = await Agent(scripted(model), Toolset([library]), dialect=tuned, settings=FEW).reply(ask("When is it set?"))
+    assert turn.reply == "I could not find that in my sources."
+    assert (turn.citations, turn.grounded, turn.finish_reason) == ([], False, "stop")
+
+
+async def test_one_round_asks_the_toolset_once(scripted, tuned: TunedDialect) -> None:
+    def model(prompt: str) -> Sequence[str]:
+        if "Evidence:" in prompt:
+            return ["User, Emma was written by Jane Austen."]
+        return ["TS, emma"] if prompt.endswith("Research:") else [" A draft."]
+
+    library = Library(emma="Emma is a novel by Jane Austen.")
+    settings = FEW.model_copy(update={"rounds": 1})
+    agent = Agent(scripted(model), Toolset([library]), dialect=tuned, settings=settings)
+    turn = await agent.reply(ask("Who wrote Emma?"))
+    assert library.asked == ["emma"]
+    assert turn.reply == "Emma was written by Jane Austen. [1]"
+
+
+async def test_a_tool_that_answers_the_query_itself_reads_the_users_own_message(scripted) -> None:
+    asked: list[str] = []
+
+    @tool(name="translator")
+    def translator(query: str) -> None:
+        """Notes what it is asked."""
+        asked.append(query)
+
+    library = Library(emma="Emma is a novel by Jane Austen, set in Highbury.")
+    agent = Agent(scripted(["D."]), Toolset([translator, library]), settings=FEW)
+    message = "I read it twice. Where is it set?"
+    await agent.reply([*ask("Who wrote Emma?"), Message(role="assistant", content="Jane Austen."), *ask(message)])
+    assert asked[:1] == [message]
+    assert library.asked[:1] == ["Where is it set? (Emma)"]
+
+
+async def test_a_follow_up_is_answered_about_what_it_points_back_to(scripted) -> None:
+    library = Library(emma="Highbury is a village. It is a novel by Jane Austen, set in Highbury.")
+    agent = Agent(scripted(["D."]), Toolset([library]), settings=FEW.model_copy(update={"research_candidates": 0}))
+    turn = await agent.reply(
+        [*ask("Who wrote Emma?"), Message(role="assistant", content="Jane Austen."), *ask("Where is it set?")]
+    )
+    assert turn.reply == "It is a novel by Jane Austen, set in Highbury. [1]"
+
+
+async def test_a_model_that_says_nothing_is_no_refusal(scripted) -> None:
+    decoder = scripted(["", " "])
+    turn = await Agent(decoder, settings=FEW).reply(ask("Hello?"))
+    assert (turn.reply, turn.finish_reason) == (NOTHING_SAID, "stop")
+    assert turn.notes == ["The model gave no text, twice."]
+    assert len({sampling.seed for sampling in decoder.samplings}) == len(decoder.samplings) == 2
+
+    said = iter([["", ""], ["Hi."]])
+    turn = await Agent(scripted(lambda prompt: next(said)), settings=FEW).reply(ask("Hello?"))
+    assert turn.reply == "Hi."
+    assert [candidate.text for candidate in turn.candidates] == ["", "", "Hi.", "Hi."]
 
 
 async def test_none_safe_means_the_fixed_reply(scripted) -> None:
@@ -299,3 +405,18 @@ async def test_events_tell_the_stages_in_order(scripted) -> None:
     await agent.reply(ask("Who wrote Emma?"), on_event=events.append)
     assert [event.stage for event in events] == ["sampling", "scoring", "researching", "checking"]
     assert events[2].detail == "Who wrote Emma?"
+
+
+def test_reply_sync_is_reply(scripted) -> None:
+    agent = Agent(scripted(["Hi."]), Toolset([adder]), settings=FEW)
+    role = Role(name="quiet", persona="You are quiet.", tools=())
+    more = {"seed": 5, "role": role, "settings": FEW.model_copy(update={"rounds": 2})}
+
+    def content(turn: Turn) -> dict:
+        return turn.model_dump(exclude={"id", "created", "timings"})
+
+    events: list[Event] = []
+    turn = agent.reply_sync(ask("Hello?"), **more, on_event=events.append)
+    assert content(turn) == content(asyncio.run(agent.reply(ask("Hello?"), **more)))
+    assert (turn.role, turn.seed, events[0].stage) == ("quiet", 5, "sampling")
+    assert list(signature(Agent.reply_sync).parameters) == list(signature(Agent.reply).parameters)
