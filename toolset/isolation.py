@@ -29,6 +29,10 @@ STUCK_SECONDS = 1.0
 """An event loop that has not cancelled a call after this long is blocked; the next call gets a new loop."""
 
 
+SECONDS: contextvars.ContextVar[float | None] = contextvars.ContextVar("SECONDS", default=None)
+"""Time budget of the call under way, in seconds: less than the tool's own where a toolset bounds it."""
+
+
 class ToolBusyError(ToolsetError):
     """Too many earlier calls of a tool were given up on and are still running."""
 
@@ -234,6 +238,7 @@ class Isolated:
         ToolBusyError where too many calls that were given up on still run.
         """
         deadline = time.monotonic() + seconds
+        SECONDS.set(seconds)  # in the context of this call alone: a toolset asks each tool in a task of its own
         if not inspect.iscoroutinefunction(function):
             context = contextvars.copy_context()
             job = self._pool.submit(lambda: context.run(_first_half, function, finish))

@@ -13,13 +13,17 @@ Boundary: it imports and configures; running the tools is the toolset's.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.metadata
+import logging
 import re
 import sys
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from toolset.clean import describe_error
 from toolset.config import McpServer, ToolsConfig
@@ -27,7 +31,15 @@ from toolset.errors import PluginError, ToolDefinitionError
 from toolset.tool import Tool, ToolOutput, check_definition
 from toolset.toolset import Toolset
 
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 GROUP = "groundling.tools"
+LOAD_SECONDS = 60.0
+"""Longest import of a plugin; some load a model."""
+CLOSE_SECONDS = 10.0
+"""Longest wait for a refused tool to close."""
 BUILT_IN = "built in"
 LANGCHAIN = (
     "langchain_core.tools.base.BaseTool",
@@ -85,15 +97,18 @@ def load_toolset(
     builtin: Iterable[Tool] = (),
     *,
     entry_points: Iterable[importlib.metadata.EntryPoint] | None = None,
+    known: Iterable[str] = (),
 ) -> Loaded:
     """Make a toolset of the `builtin` tools, installed plugins and MCP servers, as `config` says.
 
-    `entry_points` replaces the installed ones. Built-in tools come first and keep their names; among plugins, the
-    order is by package, then entry point, and of two tools with one name the first is kept. Connecting to an MCP
-    server takes at most its time budget. Nothing that a plugin or server does raises.
+    `entry_points` replaces the installed ones; `known` are names that the configuration may have a table for though no
+    tool has them, as those of built-in tools that it switches off. Built-in tools come first and keep their names;
+    among plugins, the order is by package, then entry point, and of two tools with one name the first is kept; what is
+    not kept is closed. Importing a plugin takes at most LOAD_SECONDS, connecting to an MCP server its time budget.
+    Nothing that a plugin or server does raises.
     """
     config = config or ToolsConfig()
-    collected = _Collected()
+    collected = _Collected(known=set(known))
     for tool in builtin:
         _add(collected, config, tool, BUILT_IN)
     if config.plugins:
@@ -159,7 +174,7 @@ def _add_plugin(collected: _Collected, config: ToolsConfig, entry_point: importl
             made = load_in_process(entry_point.value, entry.settings, entry.timeout)
         else:
             with contextlib.redirect_stdout(sys.stderr):  # standard output may carry a command's JSON
-                made = load_object(entry_point.load(), entry.settings)
+                made = _bounded(lambda: load_object(entry_point.load(), entry.settings), LOAD_SECONDS)
         for tool in made:
             _add(collected, config, tool, origin)
 
@@ -169,7 +184,7 @@ def _add_servers(collected: _Collected, config: ToolsConfig, servers: dict[str, 
         from toolset.mcp import connect_all
     except ImportError:
         for name in servers:
-            message = "MCP servers need the `mcp` package: pip install 'mcp>=2'."
+            message = f"MCP servers need the `mcp` package. Run: {sys.executable} -m pip install 'mcp>=2'"
             collected.problems.append(Problem(f"MCP server {name}", message))
         return
     for name, tools, problem in connect_all(servers):
@@ -179,27 +194,71 @@ def _add_servers(collected: _Collected, config: ToolsConfig, servers: dict[str, 
             _add(collected, config, tool, f"MCP server {name}")
 
 
+def _bounded(load: Callable[[], T], seconds: float) -> T:
+    """What `load` returns or raises. Raises PluginError past `seconds`; its thread is then left behind."""
+    outcome: Future[T] = Future()
+
+    def body() -> None:
+        try:
+            outcome.set_result(load())
+        except BaseException as error:  # as in `_problems_of`
+            outcome.set_exception(error)
+
+    threading.Thread(target=body, name="plugin-load", daemon=True).start()
+    wait([outcome], seconds)
+    if not outcome.done():
+        raise PluginError(f"was not imported within {seconds:g} s. Leave it out with `skip` in tools.toml.")
+    return outcome.result()
+
+
 def _add(collected: _Collected, config: ToolsConfig, tool: Tool, origin: str) -> None:
-    """Admit one tool, with its budgets from the configuration."""
+    """Admit one tool, with its budgets from the configuration, or close it."""
     with _problems_of(collected, f"{origin} tool" if origin == BUILT_IN else f"tool of {origin}"):
-        check_definition(tool)
-        collected.known.add(tool.name)
-        entry = config.entry(tool.name)
-        if not entry.enabled:
-            return
-        if entry.process and origin == BUILT_IN:
-            raise PluginError(
-                f"{tool.name!r} is built in. Only plugins run in processes of their own: remove `process`."
-            )
-        if tool.name in collected.tools:
-            raise PluginError(
-                f"another tool is named {tool.name!r} ({collected.origins[tool.name]}); that one is kept. "
-                "Leave one of the packages out with `skip` in tools.toml."
-            )
-        if entry.timeout is not None or entry.max_chars is not None:
-            tool = Budgeted(tool, entry.timeout, entry.max_chars)
-        collected.tools[tool.name] = tool
-        collected.origins[tool.name] = origin
+        admitted = False
+        try:
+            admitted = _admit(collected, config, tool, origin)
+        finally:
+            in_use = (kept.inner if isinstance(kept, Budgeted) else kept for kept in collected.tools.values())
+            if not admitted and all(kept is not tool for kept in in_use):  # one object may be offered twice
+                _close(tool)
+
+
+def _admit(collected: _Collected, config: ToolsConfig, tool: Tool, origin: str) -> bool:
+    """Whether the tool is used. Raises ToolDefinitionError, PluginError where it cannot be."""
+    check_definition(tool)
+    collected.known.add(tool.name)
+    entry = config.entry(tool.name)
+    if not entry.enabled:
+        return False
+    if entry.process and origin == BUILT_IN:
+        raise PluginError(f"{tool.name!r} is built in. Only plugins run in processes of their own: remove `process`.")
+    if tool.name in collected.tools:
+        raise PluginError(
+            f"another tool is named {tool.name!r} ({collected.origins[tool.name]}); that one is kept. "
+            "Leave one of the packages out with `skip` in tools.toml."
+        )
+    if entry.timeout is not None or entry.max_chars is not None:
+        tool = Budgeted(tool, entry.timeout, entry.max_chars)
+    collected.tools[tool.name] = tool
+    collected.origins[tool.name] = origin
+    return True
+
+
+def _close(tool: Tool) -> None:
+    """Free what a refused tool holds, such as a process or a connection."""
+
+    async def finish(closing: Awaitable[None]) -> None:
+        await closing
+
+    def close() -> None:
+        closing = tool.close()
+        if closing is not None:
+            asyncio.run(finish(closing))
+
+    try:
+        _bounded(close, CLOSE_SECONDS)
+    except Exception as error:
+        logger.warning("closing tool %s failed: %s", getattr(tool, "name", tool), describe_error(error))
 
 
 @contextlib.contextmanager

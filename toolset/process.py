@@ -1,7 +1,7 @@
 """A plugin in a process of its own, for `process = true`: what threads cannot stop, ending a process can.
 
-The plugin is imported in the child alone. A call that takes too long ends the child, whatever its code does: a
-pattern that backtracks without end, an enormous power, a crash of C code. The next call starts it anew.
+The plugin is imported in the child alone. A call that takes longer than its budget ends the child, whatever its code
+does: a pattern that backtracks without end, an enormous power, a crash of C code. The child is then started anew.
 The two sides exchange lines of JSON; what the plugin prints goes to standard error.
 Boundary: `plugins` decides which plugins run like this. It bounds time, not memory or rights: the child may do what
 its user may.
@@ -17,15 +17,15 @@ import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 from pydantic import BaseModel, ConfigDict
 
 from toolset.clean import describe_error
 from toolset.errors import PluginError, ToolsetError
-from toolset.isolation import LoopThread
+from toolset.isolation import SECONDS, LoopThread
 from toolset.tool import Need, Result, Tool, as_results
 from toolset.toolset import Toolset
 
@@ -63,13 +63,19 @@ class ProcessTool(Tool):
         self.name, self.description = definition.name, definition.description
         self.max_chars, self.needs, self.open_domain = definition.max_chars, definition.needs, definition.open_domain
         self.timeout = definition.timeout if timeout is None else timeout
-        self._process = process
+        self._process, self._closed = process, False
+        process.users += 1
 
     async def run(self, query: str) -> list[Result]:
-        return await self._process.call(self.name, query, self.timeout)
+        return await self._process.call(self.name, query, SECONDS.get() or self.timeout)
 
     def close(self) -> None:
-        self._process.close()
+        """End the child once no other tool of the plugin uses it."""
+        if not self._closed:
+            self._closed = True
+            self._process.users -= 1
+            if self._process.users == 0:
+                self._process.close()
 
 
 def load_in_process(value: str, settings: Mapping[str, Any], timeout: float | None = None) -> list[Tool]:
@@ -85,6 +91,14 @@ def load_in_process(value: str, settings: Mapping[str, Any], timeout: float | No
         raise
 
 
+@dataclass(eq=False)
+class _Asked:
+    """A call that a child has been sent, and its reply."""
+
+    child: asyncio.subprocess.Process
+    answer: asyncio.Future[dict[str, Any]]
+
+
 class PluginProcess:
     """The child process of one plugin, started when it is needed, on an event loop of its own."""
 
@@ -94,8 +108,11 @@ class PluginProcess:
         self._numbers = itertools.count(1)
         self._child: asyncio.subprocess.Process | None = None  # from here on touched on the loop alone
         self._starting: asyncio.Task[list[Definition]] | None = None
-        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._asked: dict[int, _Asked] = {}  # what is not answered yet, by its number
         self._reader: asyncio.Task[None] | None = None
+        self._renewal: asyncio.Task[None] | None = None
+        self._closed = False
+        self.users = 0  # tools that were made of it and are not closed
 
     def definitions(self) -> list[Definition]:
         """Start the child and ask for its tools. Raises PluginError."""
@@ -105,28 +122,38 @@ class PluginProcess:
         return outcome.value
 
     async def call(self, tool: str, query: str, seconds: float) -> list[Result]:
-        """Ask `tool`, from any event loop. Raises ProcessToolError, PluginError where the child does not start."""
+        """Ask `tool`, from any event loop; unanswered after `seconds`, the child is ended, waited for or not.
+
+        Raises ProcessToolError, PluginError where the child does not start.
+        """
         return await self._thread.ask(lambda: self._call(tool, query, seconds))
 
     def close(self) -> None:
         """End the child. Safe to call twice."""
+        self._closed = True
         with contextlib.suppress(RuntimeError, TimeoutError):  # RuntimeError: closed before
             self._thread.submit(self._end).future.result(5)
         self._thread.stop()
 
     async def _call(self, tool: str, query: str, seconds: float) -> list[Result]:
         await self._started()  # it goes on where a call gives up on it: an import may take longer than a call
-        begun, number = time.monotonic(), next(self._numbers)
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
-        try:
-            self._send({"number": number, "tool": tool, "query": query})
-            reply = await answer
-        except asyncio.CancelledError:
-            if time.monotonic() - begun > 0.9 * seconds:  # out of time; a turn that was cancelled leaves the child be
-                await self._end()
-            raise
-        finally:
-            self._waiting.pop(number, None)
+        child = self._child
+        if child is None:
+            raise ProcessToolError("its process ended before the call")
+        loop, number = asyncio.get_running_loop(), next(self._numbers)
+        asked = self._asked[number] = _Asked(child, loop.create_future())
+        # The call may be given up on before, by its turn, or because it first waited for the child's start. Its code
+        # runs on all the same, so its time is counted from here.
+        overdue = loop.call_later(seconds, self._renew, child)
+
+        def answered(_: object) -> None:
+            overdue.cancel()
+            self._asked.pop(number, None)
+
+        asked.answer.add_done_callback(answered)
+        self._send({"number": number, "tool": tool, "query": query})
+        await asyncio.wait({asked.answer})
+        reply = asked.answer.result()
         if reply["error"]:
             raise ProcessToolError(reply["error"])
         return [Result.model_validate(result) for result in reply["results"]]
@@ -164,13 +191,24 @@ class PluginProcess:
         with contextlib.suppress(ValueError):  # a line past MAX_LINE
             while line := await child.stdout.readline():
                 reply = json.loads(line)
-                waiting = self._waiting.get(reply["number"])
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(reply)
+                asked = self._asked.get(reply["number"])
+                if asked is not None and not asked.answer.done():
+                    asked.answer.set_result(reply)
         # A kill would reap the child first, and take its exit code from the event loop's own wait.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(child.wait(), REAP_SECONDS)
         await self._end(child)
+
+    def _renew(self, child: asyncio.subprocess.Process) -> None:
+        """End a child that is out of time, and start the next one now, so that no later call waits for it."""
+
+        async def renew() -> None:
+            await self._end(child)
+            if not self._closed:
+                with contextlib.suppress(PluginError):  # the next call tries again, and reports it
+                    await self._started()
+
+        self._renewal = asyncio.create_task(renew())
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._child is not None
@@ -190,9 +228,9 @@ class PluginProcess:
         if child.stdin is not None:
             child.stdin.close()
         code = await child.wait()
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_result({"error": f"its process ended during the call (exit code {code})"})
+        for asked in self._asked.values():
+            if asked.child is child and not asked.answer.done():
+                asked.answer.set_result({"error": f"its process ended during the call (exit code {code})"})
 
 
 def main() -> None:

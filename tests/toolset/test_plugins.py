@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from serve.tools import builtin_tools, configurable
 from toolset import Tool, ToolConfigError, tool
 from toolset.config import ToolsConfig, read_config
 from toolset.plugins import GROUP, load_toolset
@@ -208,6 +209,53 @@ def test_disabling_and_budgets(install: Install):
     assert problems == [
         "tool echoo: is configured, but no tool or plugin has that name. Correct or remove it in tools.toml."
     ]
+
+
+def test_a_built_in_tool_that_is_switched_off_is_no_mistake():
+    config = ToolsConfig.model_validate({"tools": {"calculator": {"enabled": False}, "search": {"timeout": 3.0}}})
+    loaded = load_toolset(config, builtin_tools("none", config), entry_points=(), known=configurable(config))
+    with loaded.toolset as toolset:
+        assert toolset.names == ("translator", "virtualhome")
+    assert [problem.what for problem in loaded.problems] == ["tool search"]  # it has no provider
+
+
+def test_a_plugin_that_hangs_while_it_is_imported_is_named_and_skipped(install: Install, monkeypatch):
+    monkeypatch.setattr("toolset.plugins.LOAD_SECONDS", 0.3)
+    install("hanging", "import time\ntime.sleep(60)", "hanging = MODULE:hanging")
+    loaded, problems = load()
+    assert answers(loaded) == {"calculator": ["built in"]}
+    assert problems == [
+        "plugin hanging (hanging 1.0): was not imported within 0.3 s. Leave it out with `skip` in tools.toml."
+    ]
+
+
+def test_what_is_not_admitted_is_closed(install: Install, tmp_path: Path):
+    source = """
+        import pathlib
+        from toolset import Tool
+
+        class Holding(Tool):
+            description = "Holds something."
+
+            def __init__(self, name):
+                self.name = name
+
+            def run(self, query):
+                return self.name
+
+            async def close(self):
+                with (pathlib.Path(__file__).parent.parent / "closed.txt").open("a") as file:
+                    file.write(self.name + " ")
+
+        kept = Holding("kept")
+        several = [Holding("off"), kept, Holding("kept"), kept, Holding("Not valid")]
+        """
+    install("holding", source, "several = MODULE:several")
+    loaded, problems = load(ToolsConfig.model_validate({"tools": {"off": {"enabled": False}}}), [])
+    assert (tmp_path / "closed.txt").read_text() == "off kept Not valid "
+    assert len(problems) == 3
+    assert answers(loaded) == {"kept": ["kept"]}
+    assert (tmp_path / "closed.txt").read_text() == "off kept Not valid kept "
 
 
 def test_settings_that_a_plugin_does_not_take_are_a_problem(install: Install):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from toolset import PluginError, Result, Source, ToolCall, Toolset
 from toolset.config import ToolsConfig
-from toolset.plugins import load_toolset
+from toolset.plugins import Budgeted, load_toolset
 from toolset.process import load_in_process
 
 PLUGIN = """
@@ -54,6 +55,8 @@ PLUGIN = """
         async def run(self, query):
             await asyncio.sleep(0)
             return self.word
+
+    both = [demo, Settable()]
 """
 
 
@@ -65,7 +68,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def toolset():
-    with Toolset(load_in_process("process_demo:demo", {})) as made:
+    # Never rested: on a busy machine the child's start may take longer than several calls.
+    with Toolset(load_in_process("process_demo:demo", {}), rest_after=1_000) as made:
         yield made
 
 
@@ -120,6 +124,49 @@ def wait_for(toolset: Toolset, query: str) -> str:
     raise AssertionError(call.error)
 
 
+def ends(pid: str) -> bool:
+    """Whether the process ends within ten seconds."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("wrapped", [True, False], ids=["a tool's own table", "the toolset's bound"])
+def test_the_budget_that_holds_ends_the_child_not_the_tools_own(wrapped: bool):
+    (made,) = load_in_process("process_demo:demo", {}, timeout=60.0)
+    toolset = (
+        Toolset([Budgeted(made, timeout=1.0)], rest_after=1_000)
+        if wrapped
+        else Toolset([made], max_seconds=1.0, rest_after=1_000)
+    )
+    with toolset:
+        pid = ask(toolset, "pid").results[0].text
+        assert ask(toolset, "backtrack").error == "no answer within 1 s"
+        assert ends(pid)
+        assert wait_for(toolset, "pid") != pid
+
+
+def test_a_call_that_a_turn_gave_up_on_ends_its_child_once_its_budget_is_over():
+    (made,) = load_in_process("process_demo:demo", {}, timeout=1.0)
+
+    async def give_up_early() -> None:
+        asking = asyncio.create_task(toolset.arun("backtrack"))
+        await asyncio.sleep(0.3)
+        asking.cancel()
+        await asyncio.wait({asking})
+
+    with Toolset([made], rest_after=1_000) as toolset:
+        pid = ask(toolset, "pid").results[0].text
+        asyncio.run(give_up_early())
+        assert ends(pid)
+        assert wait_for(toolset, "pid") != pid
+
+
 def test_a_crash_is_a_recorded_error(toolset: Toolset):
     before = ask(toolset, "pid").results[0].text
     assert ask(toolset, "crash").error == "ProcessToolError: its process ended during the call (exit code 11)"
@@ -132,6 +179,14 @@ def test_closing_ends_the_child():
     toolset.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_the_child_lives_while_one_of_its_tools_is_used():
+    first, second = load_in_process("process_demo:both", {})
+    first.close()
+    first.close()
+    with Toolset([second]) as toolset:
+        assert ask(toolset, "q").results[0].text == "default"
 
 
 def test_settings_and_budgets_reach_it():
