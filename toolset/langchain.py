@@ -12,6 +12,7 @@ dialog's.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from langchain_core.tools.base import ArgsSchema
 from langchain_core.vectorstores import VectorStore
 from pydantic import BaseModel, Field, PrivateAttr
 
+from toolset.arguments import only_argument
 from toolset.errors import ToolConfigError, ToolsetError
 from toolset.names import tool_name
 from toolset.tool import FunctionTool, Need, Result, Source, Tool
@@ -31,6 +33,10 @@ from toolset.toolset import Toolset, ToolsetAnswer
 
 MAX_DOCUMENTS = 10
 """Documents of one retriever call that become evidence."""
+
+
+NO_ANSWER = "has no answer to this query."
+"""What an exported tool that found nothing says, behind its name."""
 
 
 class LangChainToolError(ToolsetError):
@@ -50,21 +56,27 @@ def as_tool(
 ) -> Tool:
     """A LangChain tool, retriever or vector store as a tool of ours.
 
-    `argument` is the parameter that takes the query, by default the only one that is required; `fixed` holds further
-    arguments, for a vector store those of its search (`k`, `filter`). A retriever or store answers any query by
-    similarity, so it is `open_domain` unless told otherwise.
+    `argument` is the parameter that takes the query, by default the only one that it fits (`arguments`); `fixed` holds
+    further arguments, for a retriever or vector store those of its search (`k`, `filter`). A retriever or store answers
+    any query by similarity, so it is `open_domain` unless told otherwise.
 
-    Raises ToolConfigError where the tool has several parameters and none is named.
+    Raises ToolConfigError where the query's parameter is neither plain nor named, and for arguments that the retriever
+    or store does not take.
     """
     kind = type(inner).__name__
     name = name or tool_name(getattr(inner, "name", None) or kind)
+    if argument is not None and not isinstance(inner, BaseTool):
+        raise ToolConfigError(f"{kind} takes the query alone, got argument={argument!r}. Remove it.")
     if isinstance(inner, VectorStore):
-        inner = inner.as_retriever(search_kwargs=dict(fixed or {}))
+        inner, fixed = inner.as_retriever(search_kwargs=dict(fixed or {})), None
     if isinstance(inner, BaseRetriever):
+        _check_fixed(inner, fixed or {})
         description = description or f"Finds passages with {kind}."
         options = {"timeout": timeout, "needs": needs, "open_domain": open_domain is not False}
-        return FunctionTool(_retriever_function(inner), name=name, description=description, **options)
-    argument = argument or _only_argument(inner)
+        return FunctionTool(
+            _retriever_function(inner, dict(fixed or {})), name=name, description=description, **options
+        )
+    argument = argument or _only_argument(inner, fixed or {})
     description = description or inner.description or f"The LangChain tool {inner.name}."
     options = {"timeout": timeout, "needs": needs, "open_domain": bool(open_domain)}
     function = _tool_function(inner, argument, dict(fixed or {}))
@@ -113,9 +125,7 @@ class ExportedTool(BaseTool):
         if error:
             raise ToolException(f"{self.name}: {error}")
         content = "\n\n".join(result.text for result in answer.results)
-        return content or f"{self.name} has no answer to this query.", [
-            result.model_dump() for result in answer.results
-        ]
+        return content or f"{self.name} {NO_ANSWER}", [result.model_dump() for result in answer.results]
 
 
 def _tool_function(inner: BaseTool, argument: str, fixed: dict[str, Any]):
@@ -136,34 +146,42 @@ def _tool_function(inner: BaseTool, argument: str, fixed: dict[str, Any]):
     return run
 
 
-def _retriever_function(inner: BaseRetriever):
+def _check_fixed(inner: BaseRetriever, fixed: Mapping[str, Any]) -> None:
+    """Raise ToolConfigError for an argument that the retriever would silently not be given."""
+    taken = inspect.signature(inner._get_relevant_documents).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        unknown = sorted(set(fixed) - set(taken) | set(fixed) & {"query", "run_manager"})
+        if unknown:
+            raise ToolConfigError(f"{type(inner).__name__} takes no {unknown[0]!r}. Remove it from `fixed`.")
+
+
+def _retriever_function(inner: BaseRetriever, fixed: dict[str, Any]):
     async def later(query: str) -> list[Result]:
-        return _results_of(await inner.ainvoke(query))
+        return _results_of(await inner.ainvoke(query, **fixed))
 
     def run(query: str) -> Any:
         try:
-            return _results_of(inner.invoke(query))
+            return _results_of(inner.invoke(query, **fixed))
         except NotImplementedError:
             return later(query)
 
     return run
 
 
-def _only_argument(inner: BaseTool) -> str:
+def _only_argument(inner: BaseTool, given: Mapping[str, Any]) -> str:
     """The parameter that a query fits. Raises ToolConfigError where that is not plain."""
-    properties = inner.args
-    schema = inner.tool_call_schema
-    if isinstance(schema, dict):
-        required = schema.get("required", [])
-    else:
-        required = [name for name, field in getattr(schema, "model_fields", {}).items() if field.is_required()]
-    for candidates in (list(properties), [name for name in properties if name in required]):
-        if len(candidates) == 1:
-            return candidates[0]
-    raise ToolConfigError(
-        f"the LangChain tool {inner.name!r} takes {', '.join(properties) or 'no arguments'}. "
-        "Name the one that takes the query with `argument`, and give the others in `fixed`."
-    )
+    schema: Any = inner.tool_call_schema
+    if not isinstance(schema, dict):
+        schema = schema.model_json_schema() if issubclass(schema, BaseModel) else schema.schema()
+    properties = inner.args  # a plain `Tool` has its one parameter here alone
+    required = [name for name in schema.get("required", []) if name in properties]
+    argument = only_argument({**schema, "properties": properties, "required": required}, given)
+    if argument is None:
+        raise ToolConfigError(
+            f"the LangChain tool {inner.name!r} takes {', '.join(properties) or 'no arguments'}. "
+            "Name the one that takes the query with `argument`, and give the others in `fixed`."
+        )
+    return argument
 
 
 def _results_of_message(message: Any) -> list[Result]:
@@ -172,8 +190,8 @@ def _results_of_message(message: Any) -> list[Result]:
         return _results_of(message) or [Result(text=str(message))]
     if message.status == "error":
         raise LangChainToolError(message.text or "the tool reported an error without a message")
-    if isinstance(message.artifact, list) and not message.artifact:
-        return []  # nothing was found; the content then only says so
+    if message.artifact == [] and message.text.endswith(NO_ANSWER):
+        return []  # a tool of ours that comes back; another's content may be all that it has to say
     return _results_of(message.artifact) or ([Result(text=message.text)] if message.text else [])
 
 

@@ -25,6 +25,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
+from toolset.arguments import only_argument
 from toolset.clean import describe_error, one_line
 from toolset.config import McpServer
 from toolset.errors import ToolsetError
@@ -80,9 +81,14 @@ def _connected(connection: McpConnection, job: Job) -> Connected:
         if wanted not in offered:
             problems.append(f"it has no tool {wanted!r}; it offers: {names}.")
             continue
-        argument = config.argument.get(wanted) or _only_argument(offered[wanted].input_schema)
+        argument = config.argument.get(wanted) or only_argument(
+            offered[wanted].input_schema, config.fixed.get(wanted, {})
+        )
         if argument is None:
-            problems.append(f"its tool {wanted!r} has several parameters. Name the query's with `argument.{wanted}`.")
+            problems.append(
+                f"its tool {wanted!r} has no plain parameter for a query. Name it with `argument.{wanted}`, and give "
+                f"others in `fixed.{wanted}`."
+            )
             continue
         made.append(McpTool(connection, offered[wanted], argument))
     if not made:
@@ -296,22 +302,6 @@ def _first_cause(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def _only_argument(schema: Mapping[str, Any]) -> str | None:
-    """The parameter that a query fits: the only one, the only required one, or `query`. None where none is plain."""
-    properties = {
-        name: about
-        for name, about in (schema.get("properties") or {}).items()
-        if not isinstance(about, dict) or about.get("type", "string") in ("string", ["string", "null"])
-    }
-    required = [name for name in schema.get("required") or [] if name in properties]
-    if set(schema.get("required") or []) - set(properties):
-        return None  # something else is required that a query cannot give
-    for candidates in (required, list(properties)):
-        if len(candidates) == 1:
-            return candidates[0]
-    return "query" if "query" in properties and not set(required) - {"query"} else None
 
 
 def _results_of(result: types.CallToolResult) -> Iterator[Result]:

@@ -186,6 +186,24 @@ async def test_the_parameter_that_takes_the_query():
     )
 
 
+async def test_what_is_fixed_reaches_a_retriever_or_is_refused(store: InMemoryVectorStore):
+    assert len((await ask(as_tool(store.as_retriever(), fixed={"k": 1}))).results) == 1
+    with pytest.raises(ToolConfigError, match=r"Passages takes no 'k'\. Remove it from `fixed`"):
+        as_tool(Passages(), fixed={"k": 1})
+    for inner in (Passages(), store):
+        with pytest.raises(ToolConfigError, match="takes the query alone, got argument='q'"):
+            as_tool(inner, argument="q")
+
+
+async def test_content_without_an_artifact_is_a_result():
+    @langchain_tool(response_format="content_and_artifact")
+    def people(city: str) -> tuple[str, list[Any]]:
+        """Says how many people live in a city."""
+        return f"{city} has 2.1 million people", []
+
+    assert (await ask(as_tool(people), "Paris")).results == (Result(text="Paris has 2.1 million people"),)
+
+
 def test_an_entry_point_may_name_a_langchain_object():
     assert [made.name for made in load_object([reverse, Passages()], {})] == ["reverse", "passages"]
     assert [made.name for made in load_object(lambda: reverse, {})] == ["reverse"]

@@ -112,7 +112,8 @@ def test_a_server_that_hangs_is_left_and_started_anew():
         ({}, "no tool of it is asked. List some under `tools`; it offers: search, fail, die, hang, megabytes, add, "),
         (
             {"tools": ["add", "serach"]},
-            "its tool 'add' has several parameters. Name the query's with `argument.add`. "
+            "its tool 'add' has no plain parameter for a query. Name it with `argument.add`, and give others in "
+            "`fixed.add`. "
             "it has no tool 'serach'; it offers: search, ",
         ),
     ],
