@@ -91,7 +91,7 @@ _README = """\
 
 The $name tool for [Groundling]: it answers queries such as "how many words are in to be or not to be".
 
-    pip install -e ".[test]"
+    python -m pip install -e ".[test]"
     python -m pytest
     groundling tools run $name "how many words are in to be or not to be"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ def tools() -> None:
       groundling tools run calculator "15% of 80"
       groundling tools new weather            write a plugin ...
       groundling tools check ./groundling-weather --query "weather in Oslo"
-      pip install ./groundling-weather        ... and use it
+      .venv/bin/python -m pip install -e ./groundling-weather     ... and use it
     """
 
 
@@ -204,7 +205,7 @@ def new(name: str, parent: Path, as_json: bool) -> None:
     \b
     Example:
       groundling tools new weather
-      pip install -e ./groundling-weather
+      .venv/bin/python -m pip install -e ./groundling-weather
       groundling tools run weather "how many words are in to be or not to be"
     """
     from toolset.scaffold import write_plugin
@@ -218,8 +219,8 @@ def new(name: str, parent: Path, as_json: bool) -> None:
         click.echo(file)
     query = "how many words are in to be or not to be"
     shown = folder if folder.is_absolute() else f"./{folder}"  # pip takes a bare name for a package of the index
-    click.echo(f"\nNext:\n  pip install -e {shown}\n  groundling tools run {name} {query!r}")
-    click.echo(f"  groundling tools check {shown} --query {query!r}")
+    click.echo(f"\nNext:\n  {sys.executable} -m pip install -e {shown}")
+    click.echo(f"  {_command()} tools run {name} {query!r}\n  {_command()} tools check {shown} --query {query!r}")
 
 
 @tools.command()
@@ -252,7 +253,9 @@ def serve(port: int | None, only: tuple[str, ...], corpus: str, config: Path | N
     try:
         from toolset.mcp_server import serve_http, serve_stdio
     except ImportError as error:
-        raise ToolsetError(f"serving tools needs the MCP SDK ({error}). Run: pip install 'mcp>=2'") from None
+        raise ToolsetError(
+            f"serving tools needs the MCP SDK ({error}). Run: {sys.executable} -m pip install 'mcp>=2'"
+        ) from None
 
     loaded = _load(config, corpus if not only or "retrieval" in only else None)
     toolset = loaded.toolset
@@ -278,9 +281,15 @@ def serve(port: int | None, only: tuple[str, ...], corpus: str, config: Path | N
         toolset.close()
 
 
+def _command() -> str:
+    """How this command is called: by its name where that is on the path, otherwise by where it lies."""
+    own = Path(sys.executable).with_name("groundling")
+    return "groundling" if shutil.which("groundling") == str(own) or not own.exists() else str(own)
+
+
 def _load(config: Path | None, corpus: str | None = None) -> Loaded:
     """The toolset of a configuration, with retrieval over `corpus`; without one retrieval is listed, not opened."""
-    from serve.tools import builtin_tools, config_path, load_tools
+    from serve.tools import builtin_tools, config_path, configurable, load_tools
     from toolset.config import read_config
     from toolset.errors import ToolConfigError
     from toolset.plugins import load_toolset
@@ -290,7 +299,8 @@ def _load(config: Path | None, corpus: str | None = None) -> Loaded:
     if corpus is not None:
         return load_tools(config, corpus=corpus)
     settings = read_config(config or config_path())
-    return load_toolset(settings, [*builtin_tools("none", settings), _unopened_retrieval()])
+    builtin = [*builtin_tools("none", settings), _unopened_retrieval()]
+    return load_toolset(settings, builtin, known=configurable(settings))
 
 
 def _unopened_retrieval() -> Tool:

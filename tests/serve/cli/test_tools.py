@@ -90,7 +90,9 @@ def test_new_refuses_bad_names_and_folders_in_use(tmp_path: Path):
         refused = call("new", "--in", tmp_path, "--", name)
         assert refused.exit_code == 1
         assert "is no tool name" in refused.stderr
-    assert call("new", "weather", "--in", tmp_path).exit_code == 0
+    made = call("new", "weather", "--in", tmp_path)
+    assert made.exit_code == 0
+    assert f"  {sys.executable} -m pip install -e {tmp_path / 'groundling-weather'}\n" in made.stdout
     again = call("new", "weather", "--in", tmp_path)
     assert again.exit_code == 1
     assert "exists and is not empty" in again.stderr
