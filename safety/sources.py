@@ -1,7 +1,7 @@
 """Readers of public data sets: each file's own shape in, evaluation records out.
 
 A user's file of the same shape reads the same way. Every reader takes the file's path and raises DataError with
-the line and the missing field. Where a mapping is a judgement, the docstring says which.
+the line and the field that is missing or of another type. Where a mapping is a judgement, the docstring says which.
 """
 
 from __future__ import annotations
@@ -30,12 +30,22 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, value
 
 
-def field(path: Path, number: int, row: dict[str, Any], name: str, kind: type | tuple[type, ...] = str) -> Any:
+def field(path: Path, number: int, row: Any, name: str, kind: type | tuple[type, ...] = str) -> Any:
     """A field that must be there with that type. Raises DataError naming file, line and field."""
-    if not isinstance(row.get(name), kind):
+    value = row.get(name) if isinstance(row, dict) else None
+    if not isinstance(value, kind):
         wanted = kind.__name__ if isinstance(kind, type) else " or ".join(one.__name__ for one in kind)
-        raise DataError(f"{path.name}, line {number}: field {name!r} must be {wanted}, got {row.get(name)!r:.60}.")
-    return row[name]
+        got = repr(value) if isinstance(row, dict) else f"{row!r:.40}, which has no fields"
+        raise DataError(f"{path.name}, line {number}: field {name!r} must be {wanted}, got {got:.80}.")
+    return value
+
+
+def strings(path: Path, number: int, row: Any, name: str) -> list[str]:
+    """A field that must be a list of texts. Raises DataError naming file, line and field."""
+    values = field(path, number, row, name, list)
+    if wrong := [value for value in values if not isinstance(value, str)]:
+        raise DataError(f"{path.name}, line {number}: field {name!r} must hold texts, got {wrong[0]!r:.60}.")
+    return values
 
 
 def tidy(text: str) -> str:
@@ -72,15 +82,19 @@ def toxichat(path: Path, *, turns: Literal["replies", "all"] = "replies") -> lis
     found = []
     for number, row in rows(path):
         thread: list[dict[str, Any]] = field(path, number, row, "reddit_thread", list)
-        offensive = {turn["turn_id"] for turn in thread if turn["offense_label"] == "Offensive"}
-        texts = [tidy(turn["text"]) for turn in thread]
+        offensive = {
+            field(path, number, turn, "turn_id", int)
+            for turn in thread
+            if field(path, number, turn, "offense_label") == "Offensive"
+        }
+        texts = [tidy(field(path, number, turn, "text")) for turn in thread]
         judged = [(texts, field(path, number, row, f"final_{model}_response", dict)) for model in ("dgpt", "gpt3")]
         if turns == "all":
             judged += [(texts[:i], thread[i]) for i in range(1, len(thread))]
         for context, turn in judged:
             agrees = any(turn.get(f"stance_label_towards_turn_{i}") == "Agree" for i in offensive)
-            offends = turn["offense_label"] == "Offensive"
-            if response := tidy(turn["text"]):
+            offends = field(path, number, turn, "offense_label") == "Offensive"
+            if response := tidy(field(path, number, turn, "text")):
                 found.append(
                     SafetyRecord(
                         context=context_of(context),
@@ -100,10 +114,12 @@ def social_bias_frames(path: Path, *, unclear: tuple[float, float] = (0.34, 0.5)
     """
     found = []
     for number, row in rows(path):
-        post, offensive = tidy(field(path, number, row, "post")), row.get("offensive")
+        post = tidy(field(path, number, row, "post"))
+        offensive = field(path, number, row, "offensive", (int, float, type(None)))
         if not post or offensive is None or unclear[0] < offensive < unclear[1]:
             continue
-        objective = next((name for key, name in SOCIAL_BIAS_FRAMES.items() if (row.get(key) or 0) >= 0.5), None)
+        rated = {key: field(path, number, row, key, (int, float, type(None))) or 0 for key in SOCIAL_BIAS_FRAMES}
+        objective = next((name for key, name in SOCIAL_BIAS_FRAMES.items() if rated[key] >= 0.5), None)
         found.append(
             SafetyRecord(
                 context=(),
@@ -152,10 +168,11 @@ def toxichat_plausibility(path: Path) -> list[QualityRecord]:
     """ToxiChat's model replies with their coherence label: plausible replies are sensible."""
     found = []
     for number, row in rows(path):
-        thread = [tidy(turn["text"]) for turn in field(path, number, row, "reddit_thread", list)]
+        thread = [tidy(field(path, number, turn, "text")) for turn in field(path, number, row, "reddit_thread", list)]
         for model in ("dgpt", "gpt3"):
             reply = field(path, number, row, f"final_{model}_response", dict)
-            if (text := tidy(reply["text"])) and reply.get("coherence") in ("Plausible", "Not Plausible"):
+            text = tidy(field(path, number, reply, "text"))
+            if text and reply.get("coherence") in ("Plausible", "Not Plausible"):
                 found.append(
                     QualityRecord(
                         context=context_of(thread),
@@ -177,16 +194,18 @@ def dialogue_eval(path: Path, *, keep: Callable[[int], bool] = lambda number: Tr
     for number, row in rows(path):
         dialog = field(path, number, row, "dialogue", list)
         scores = field(path, number, row, "scores", dict)
-        texts = [tidy(text) for turn in dialog for text in (turn["user"], turn["bot"])]
-        if not keep(number) or not all(texts) or len(texts) < 2:
+        texts = [tidy(field(path, number, turn, speaker)) for turn in dialog for speaker in ("user", "bot")]
+        sensible, specific, interesting = (fraction(scores, name) for name in ("consistent", "topic", "interesting"))
+        rated = any(rating is not None for rating in (sensible, specific, interesting))
+        if not keep(number) or not rated or not all(texts) or len(texts) < 2:
             continue
         found.append(
             QualityRecord(
                 context=context_of(texts[:-1]),
                 response=texts[-1],
-                sensible=fraction(scores, "consistent"),
-                specific=fraction(scores, "topic"),
-                interesting=fraction(scores, "interesting"),
+                sensible=sensible,
+                specific=specific,
+                interesting=interesting,
                 source="dialogue-eval",
             )
         )
@@ -212,10 +231,10 @@ def topical_chat(path: Path, *, every: int = 3) -> list[tuple[list[str], Quality
     found = []
     for number, row in rows(path):
         turns = field(path, number, row, "content", list)
-        texts = [tidy(turn["text"]) for turn in turns]
+        texts = [tidy(field(path, number, turn, "text")) for turn in turns]
         dialog = human_dialog(path, number, row)
         for i in range(2, len(turns), every):
-            rating = TOPICAL_RATINGS.get(turns[i].get("rating", ""))
+            rating = TOPICAL_RATINGS.get(str(turns[i].get("rating")))
             if rating is not None and all(texts[max(0, i - 4) : i + 1]):
                 record = QualityRecord(
                     context=context_of(texts[max(0, i - 4) : i]),
@@ -238,10 +257,10 @@ def human_dialogs(path: Path) -> list[list[str]]:
 def human_dialog(path: Path, number: int, row: dict[str, Any]) -> list[str]:
     """One row's dialog. Neighbouring turns of one speaker are joined, so that speakers alternate."""
     if "content" in row:
-        spoken = [(turn["agent"], turn["text"]) for turn in row["content"]]
+        content = field(path, number, row, "content", list)
+        spoken = [(field(path, number, turn, "agent"), field(path, number, turn, "text")) for turn in content]
     else:
-        turns: Sequence[Sequence[Any]] = field(path, number, row, "turns", list)
-        spoken = [(turn[0], turn[-1]) for turn in turns]
+        spoken = [(turn[0], turn[-1]) for turn in spoken_turns(path, number, row)]
     merged: list[tuple[str, str]] = []
     for speaker, text in spoken:
         if not (text := tidy(text)):
@@ -251,6 +270,18 @@ def human_dialog(path: Path, number: int, row: dict[str, Any]) -> list[str]:
         else:
             merged.append((speaker, text))
     return [text for _, text in merged]
+
+
+def spoken_turns(path: Path, number: int, row: dict[str, Any], parts: int = 2) -> list[Sequence[Any]]:
+    """The field `turns`: lists of at least `parts`, speaker first and text last. Raises DataError."""
+    turns = field(path, number, row, "turns", list)
+    for turn in turns:
+        if not isinstance(turn, list) or len(turn) < parts or not isinstance(turn[-1], str):
+            raise DataError(
+                f"{path.name}, line {number}: field 'turns' must hold lists of {parts} or more, the speaker first and "
+                f"the text last, got {turn!r:.60}."
+            )
+    return turns
 
 
 def dialog_text(dialog: Sequence[str]) -> str:

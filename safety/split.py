@@ -24,10 +24,17 @@ def fraction_of(key: str, salt: str = "") -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
-def split_by(rows: Iterable[T], key: Callable[[T], str], held_out: float, salt: str = "") -> tuple[list[T], list[T]]:
-    """(training rows, held-out rows), about `held_out` of the keys on the right side."""
+def split_by(
+    rows: Iterable[T], key: Callable[[T], str | tuple[str, ...]], held_out: float, salt: str = ""
+) -> tuple[list[T], list[T]]:
+    """(training rows, held-out rows), about `held_out` of the keys on the right side.
+
+    A row with several keys is held out where any of them is.
+    """
     train: list[T] = []
     test: list[T] = []
     for row in rows:
-        (test if fraction_of(key(row), salt) < held_out else train).append(row)
+        keys = key(row)
+        keys = (keys,) if isinstance(keys, str) else keys
+        (test if any(fraction_of(one, salt) < held_out for one in keys) else train).append(row)
     return train, test

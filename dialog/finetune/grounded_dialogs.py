@@ -2,7 +2,8 @@
 
 A person's reply counts as researched where the section that was in front of them holds its names, numbers and most of
 its words (`dialog.citations.support`); the rest is opinion and small talk and is left to other tasks. Each reader gives
-records keyed by the document, so that a document is on one side of a split. All draws are seeded.
+records keyed by the document and by the dialog's opening, so that no document or dialog that is held out, here or by
+another kind, is trained on. All draws are seeded.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dialog.citations import support
 from dialog.finetune.records import Keyed, ResearchRecord, ResearchStep, Snippet
 from dialog.finetune.research_data import passage
 from dialog.messages import Message
-from safety.sources import dialog_text, field, human_dialog, rows, tidy
+from safety.sources import dialog_text, field, human_dialog, rows, spoken_turns, tidy
 
 LEAST_SHARE = 0.5
 """Share of a reply's content words that its section must hold."""
@@ -32,47 +33,56 @@ def topical_chat_research(path: Path, seed: int) -> list[Keyed]:
     found: list[Keyed] = []
     for number, row in rows(path):
         turns, reading = field(path, number, row, "content", list), field(path, number, row, "reading", dict)
-        texts = [tidy(turn["text"]) for turn in turns]
-        whole = dialog_text(human_dialog(path, number, row))
+        texts = [tidy(field(path, number, turn, "text")) for turn in turns]
+        dialog = human_dialog(path, number, row)
         for i in range(1, len(turns)):
+            knowledge = field(path, number, turns[i], "knowledge", (list, type(None))) or ()
+            agent = field(path, number, turns[i], "agent")
+            shown = field(path, number, reading, agent, (dict, type(None))) or {}
             sections = {
-                key: Snippet(title=one["entity"], text=passage(tidy(one["wiki"])))
-                for key, one in reading.get(turns[i]["agent"], {}).items()
-                if key.startswith("FS") and one.get("wiki")
+                key: Snippet(title=field(path, number, one, "entity"), text=passage(tidy(text)))
+                for key, one in shown.items()
+                if key.startswith("FS") and (text := field(path, number, one, "wiki", (str, type(None))))
             }
-            used = [key for key in turns[i].get("knowledge") or () if key in sections]
+            used = [key for key in knowledge if isinstance(key, str) and key in sections]
             if len(used) == 1:
                 section = sections.pop(used[0])
                 record = researched(texts[max(0, i - 3) : i + 1], section, list(sections.values()), rng)
                 if record:
-                    found.append(Keyed(section.title, record, whole))
+                    found.append(Keyed(section.title, record, dialog_text(dialog), dialog[0]))
     return found
 
 
 def cmu_dog_research(path: Path, seed: int) -> list[Keyed]:
     """CMU_DoG: the sections of a film's document, read from the file of documents beside `path`."""
     rng = random.Random(seed)
-    documents = {row["wikiDocumentIdx"]: dict(cmu_sections(row)) for _, row in rows(path.parent / DOCUMENTS)}
+    beside = path.parent / DOCUMENTS
+    documents = {
+        field(beside, number, row, "wikiDocumentIdx", (int, str)): dict(cmu_sections(beside, number, row))
+        for number, row in rows(beside)
+    }
     found: list[Keyed] = []
     for number, row in rows(path):
-        sections = documents.get(row.get("doc"), {})
-        turns = field(path, number, row, "turns", list)
+        sections = documents.get(field(path, number, row, "doc", (int, str)), {})
+        turns, saw = spoken_turns(path, number, row, parts=3), field(path, number, row, "saw_doc", list)
         texts = [tidy(turn[2]) for turn in turns]
-        whole = dialog_text(human_dialog(path, number, row))
+        dialog = human_dialog(path, number, row)
         for i in range(1, len(turns)):
             speaker, place = turns[i][0], turns[i][1]
-            if speaker in row.get("saw_doc", ()) and speaker != turns[i - 1][0] and place in sections:
+            if not isinstance(place, int):
+                continue
+            if speaker in saw and speaker != turns[i - 1][0] and place in sections:
                 others = [section for key, section in sections.items() if key != place]
                 record = researched(texts[max(0, i - 3) : i + 1], sections[place], others, rng)
                 if record:
-                    found.append(Keyed(sections[place].title, record, whole))
+                    found.append(Keyed(sections[place].title, record, dialog_text(dialog), dialog[0]))
     return found
 
 
-def cmu_sections(row: dict[str, Any]) -> Iterator[tuple[int, Snippet]]:
+def cmu_sections(path: Path, number: int, row: dict[str, Any]) -> Iterator[tuple[int, Snippet]]:
     """The document's sections by number; the first is a table of facts, which are written out as sentences."""
-    facts = row["0"]
-    title = tidy(facts["movieName"])
+    facts = field(path, number, row, "0", dict)
+    title = tidy(field(path, number, facts, "movieName"))
     lines = [
         tidy(facts.get("introduction", "")),
         f"Directed by {facts['director']}." if facts.get("director") else "",
@@ -81,9 +91,9 @@ def cmu_sections(row: dict[str, Any]) -> Iterator[tuple[int, Snippet]]:
         *(f"{tidy(rating)}." for rating in facts.get("rating", ()) if rating),
     ]
     yield 0, Snippet(title=title, text=passage(" ".join(line for line in lines if line)))
-    for number in (1, 2, 3):
-        if text := tidy(str(row.get(str(number)) or "")):
-            yield number, Snippet(title=title, text=passage(text))
+    for place in (1, 2, 3):
+        if text := tidy(str(row.get(str(place)) or "")):
+            yield place, Snippet(title=title, text=passage(text))
 
 
 def researched(

@@ -118,6 +118,13 @@ class Keyed(NamedTuple):
     record: TrainingRecord
     text: str = ""
     """The dialog or text that it was cut from: what retention is measured on is not trained on."""
+    opening: str = ""
+    """The dialog's opening, where the key is something else, such as the document that was talked about."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All that it is held out by."""
+        return (self.key, self.opening) if self.opening else (self.key,)
 
 
 def read_training_records(path: Path, *, limit: int | None = None) -> list[TrainingRecord]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from dialog.finetune.records import Groundedness, Keyed, ResearchRecord, ResearchStep, Snippet
 from dialog.messages import Message
-from safety.sources import dialog_text, field, human_dialogs, rows, tidy
+from safety.sources import dialog_text, field, human_dialogs, rows, strings, tidy
 from toolset.english.sentences import split
 
 NOT_FOUND = (
@@ -82,14 +82,14 @@ def unanswered_record(question: str, others: list[Snippet], guess: str, rng: ran
 def xquad(path: Path, seed: int) -> list[Keyed]:
     """The English part of XQuAD, by article: each question with distractors, one in four without its passage."""
     rng = random.Random(seed)
-    paragraphs = [(row["article"], row["context"]["en"], row["qas"]) for _, row in rows(path)]
-    answers = [qa["answer"]["en"] for _, _, qas in paragraphs for qa in qas]
+    paragraphs = xquad_paragraphs(path)
+    answers = [answer for _, _, qas in paragraphs for _, answer in qas]
     found: list[Keyed] = []
     for article, text, qas in paragraphs:
         near = [Snippet(text=passage(c), title=a) for a, c, _ in paragraphs if a == article and c != text]
-        far = [Snippet(text=passage(c), title=a) for a, c, _ in rng.sample(paragraphs, 4) if a != article]
-        for qa in qas:
-            question, answer = qa["question"]["en"], qa["answer"]["en"]
+        elsewhere = rng.sample(paragraphs, min(4, len(paragraphs)))
+        far = [Snippet(text=passage(c), title=a) for a, c, _ in elsewhere if a != article]
+        for question, answer in qas:
             others = rng.sample(near + far, min(2, len(near + far)))
             others = [snippet for snippet in others if answer.lower() not in snippet.text.lower()]
             guess = answer if rng.random() < 0.3 else rng.choice(answers)
@@ -102,27 +102,52 @@ def xquad(path: Path, seed: int) -> list[Keyed]:
     return found
 
 
+def xquad_paragraphs(path: Path) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """The English part of XQuAD: (article, paragraph, its questions with their answers)."""
+
+    def english(number: int, row: Any, name: str) -> str:
+        return field(path, number, field(path, number, row, name, dict), "en")
+
+    return [
+        (
+            field(path, number, row, "article"),
+            english(number, row, "context"),
+            [
+                (english(number, qa, "question"), english(number, qa, "answer"))
+                for qa in field(path, number, row, "qas", list)
+            ],
+        )
+        for number, row in rows(path)
+    ]
+
+
+def articles_of(path: Path) -> list[tuple[str, str]]:
+    """(title, text) of an encyclopedia's articles."""
+    return [(field(path, number, row, "title"), field(path, number, row, "text")) for number, row in rows(path)]
+
+
 def natural_questions(path: Path, corpus: Path, seed: int) -> list[Keyed]:
     """NQ-open questions whose answer stands in an article of the corpus under the title that the row names.
 
-    The row's title holds the answer string, sometimes by chance; only answers of two words or more, or long ones, are
-    taken as found, and the title must share a word with the question.
+    The row's title holds the answer string, sometimes by chance; only answers of more than three characters are taken
+    as found, and the title must share a word with the question.
     """
     rng = random.Random(seed)
-    articles = {row["title"]: row["text"] for _, row in rows(corpus)}
+    articles = dict(articles_of(corpus))
     titles = sorted(articles)
     found: list[Keyed] = []
     for number, row in rows(path):
-        question, title = field(path, number, row, "question"), row.get("kb_title")
+        question, answers = field(path, number, row, "question"), strings(path, number, row, "answer")
+        title = field(path, number, row, "kb_title", (str, type(None)))
         others = [Snippet(text=passage(articles[t]), title=t) for t in rng.sample(titles, 2)]
         known = articles.get(title or "")
-        answer = next((a for a in row["answer"] if known and a in known and len(a) > 3), None)
+        answer = next((a for a in answers if known and a in known and len(a) > 3), None)
         shared = set(str(title).lower().split()) & set(question.lower().split())
         asks = question[0].upper() + question[1:] + "?"
         if known and answer and shared:
             found.append(Keyed(str(title), question_record(asks, answer, str(title), known, others, answer, rng)))
-        elif not title and rng.random() < 0.1:
-            found.append(Keyed(question, unanswered_record(asks, others, row["answer"][0], rng)))
+        elif not title and answers and rng.random() < 0.1:
+            found.append(Keyed(question, unanswered_record(asks, others, answers[0], rng)))
     return found
 
 
@@ -132,7 +157,7 @@ DEFINITIONS = ("What is {t}?", "Tell me about {t}.", "What do you know about {t}
 def definitions(path: Path, seed: int) -> list[Keyed]:
     """What an encyclopedia's articles are about, answered with their first sentence; one in five is not there."""
     rng = random.Random(seed)
-    articles = [(row["title"], row["text"]) for _, row in rows(path)]
+    articles = articles_of(path)
     found: list[Keyed] = []
     for title, text in articles:
         first = split(tidy(text[:600]))
@@ -200,7 +225,8 @@ def begin(path: Path) -> list[Keyed]:
     for number, row in rows(path):
         label, response = field(path, number, row, "begin_label"), tidy(field(path, number, row, "response"))
         if label != "Generic" and response:
-            record = groundedness(row, row.get("message", ""), response, label == "Fully attributable", "begin")
+            knowledge, attributable = field(path, number, row, "knowledge"), label == "Fully attributable"
+            record = groundedness(knowledge, str(row.get("message") or ""), response, attributable, "begin")
             found.append(Keyed(record.knowledge[:120], record))
     return found
 
@@ -212,16 +238,16 @@ def faithdial(path: Path) -> list[Keyed]:
         label, response = str(row.get("begin") or "").lower(), tidy(field(path, number, row, "response"))
         grounded, broken = "entailment" in label and "hallucination" not in label, "hallucinat" in label
         if response and (grounded or broken):
-            record = groundedness(row, row.get("history", ""), response, grounded, "faithdial")
+            knowledge = field(path, number, row, "knowledge")
+            record = groundedness(knowledge, str(row.get("history") or ""), response, grounded, "faithdial")
             found.append(Keyed(record.knowledge[:120], record))
     return found
 
 
-def groundedness(row: dict[str, Any], message: str, response: str, grounded: bool, source: str) -> Groundedness:
+def groundedness(knowledge: str, message: str, response: str, grounded: bool, source: str) -> Groundedness:
     context = asked(tidy(message)) if tidy(message) else ()
-    knowledge = tidy(row["knowledge"])
     return Groundedness(
-        knowledge=knowledge, context=context, response=response, grounded=1.0 if grounded else 0.0, source=source
+        knowledge=tidy(knowledge), context=context, response=response, grounded=1.0 if grounded else 0.0, source=source
     )
 
 
@@ -229,7 +255,7 @@ def groundedness_contrasts(path: Path, seed: int) -> list[Keyed]:
     """From an encyclopedia: a sentence of the passage is grounded; another article's sentence is not, nor the same
     sentence with a number or name exchanged."""
     rng = random.Random(seed)
-    articles = [(row["title"], row["text"]) for _, row in rows(path)]
+    articles = articles_of(path)
     found: list[Keyed] = []
     for title, text in articles:
         parts = [s for s in split(passage(text)) if 30 <= len(s) <= 240]

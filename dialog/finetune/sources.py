@@ -1,7 +1,8 @@
 """The kinds of data that a recipe may name, and the split of each by context.
 
 A kind reads one file into keyed records. The key decides the side of the split, so that a context, an article or a
-dialog is never on both; records cut from a dialog have the dialog's opening as their key, wherever they begin.
+dialog is never on both; records cut from a dialog have the dialog's opening as a key, wherever they begin. What has two
+keys, a dialog's opening and the document that it is about, is held out where either is.
 Boundary: files in, records out; token ids are `examples`'.
 """
 
@@ -147,7 +148,7 @@ def load_task_data(config: Config, folder: Path, measured: frozenset[str] = froz
                 rows = KINDS[source.kind](resolve(folder, source.path or "."), config.train.seed)
             except SafetyError as error:  # the same faults under the dialog's name for them
                 raise RecordError(str(error)) from None
-            train, held = split_by(rows, lambda row: row.key, config.held_out, salt="held out")
+            train, held = split_by(rows, lambda row: row.keys, config.held_out, salt="held out")
             free = [row for row in train if not row.text or plain(text_key(row.text)) not in measured]
             random.Random(f"{config.train.seed} {name} {source.kind}").shuffle(free)
             found.append(

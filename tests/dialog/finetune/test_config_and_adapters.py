@@ -119,9 +119,9 @@ def test_a_reply_that_its_document_holds_is_researched_and_an_opinion_is_not(tmp
     ]
     row = {"id": "x", "doc": 7, "saw_doc": ["b"], "turns": turns}
     (tmp_path / "cmudog.jsonl").write_text(json.dumps(row))
-    [(key, record, dialog)] = KINDS["cmu-dog"](tmp_path / "cmudog.jsonl", 0)
+    [(key, record, dialog, opening)] = KINDS["cmu-dog"](tmp_path / "cmudog.jsonl", 0)
     assert dialog.startswith("Who made it?\nIt was")
-    assert key == "Iron Man"
+    assert (key, opening) == ("Iron Man", "Who made it?")
     place = next(i for i, one in enumerate(record.steps[0].evidence) if "Favreau" in one.text)
     assert record.final == f"It was directed by Jon Favreau in 2008. [{place + 1}]"
     assert record.context[-1].content == "Who made it?"

@@ -87,6 +87,36 @@ def test_every_window_of_a_dialog_is_keyed_by_how_the_dialog_opened(tmp_path: Pa
         assert one.key == f"dialog {number} turn 0"
 
 
+def test_what_is_researched_in_a_held_out_dialog_is_held_out_and_so_is_a_held_out_document(tmp_path: Path):
+    says = "The novel {n} was written by Jane Austen in Hampshire."
+    rows = []
+    for d in range(60):
+        title = f"Novel{d % 20}"
+        sections = {"FS1": {"entity": title, "wiki": says.format(n=title)}}
+        turns = [
+            {"agent": f"agent_{t % 2 + 1}", "text": f"dialog {d} opens", "knowledge": [], "rating": "Good"}
+            if t == 0
+            else {"agent": f"agent_{t % 2 + 1}", "text": says.format(n=title), "knowledge": ["FS1"], "rating": "Good"}
+            for t in range(4)
+        ]
+        rows.append({"content": turns, "reading": {"agent_1": sections, "agent_2": sections}})
+    path = tmp_path / "topical.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    tasks = {"quality": task("topical-chat", path.name), "research": task("topical-chat-research", path.name)}
+    rated, researched = load_task_data(config(tasks, held_out=0.2), tmp_path)
+    held = dialogs_of(rated.held_out)
+    assert 2 < len(held) < 40
+    assert researched.train
+    assert not dialogs_of(researched.train) & held
+
+    def titles(records: list[Any]) -> set[str]:
+        return {record.steps[0].query for record in records}
+
+    only_by_dialog = titles(researched.held_out) & titles(researched.train)
+    assert only_by_dialog, "a document with some held-out dialogs is trained on in its others"
+    assert titles(researched.held_out) - only_by_dialog, "a held-out document is never trained on"
+
+
 def test_contrasts_of_a_repeated_text_stay_with_their_own_dialog(tmp_path: Path):
     path = chit_chat(tmp_path, count=20, opening=lambda d: f"opening {d}")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
