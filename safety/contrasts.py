@@ -31,8 +31,8 @@ def quality_contrasts(
 ) -> list[tuple[Sequence[str], QualityRecord]]:
     """For `per_dialog` places of each dialog: the real reply, and one with a fault; each with the dialog it is from.
 
-    Faults, drawn in turn: a reply to another context, the reply's words in another order, a generic reply, a reply cut
-    in the middle, and the user's own words handed back.
+    Faults, drawn at random: a reply to another context, the reply's words in another order, a generic reply, a reply
+    cut in the middle, and the user's own words handed back.
     """
     rng = random.Random(seed)
     found: list[tuple[Sequence[str], QualityRecord]] = []
@@ -75,80 +75,139 @@ def _fault(kind: str, dialog: Sequence[str], i: int, dialogs: Sequence[Sequence[
     return ""
 
 
-# Words of harm in harmless sense: the judge must not learn the word. (request, helpful reply)
-LOOKALIKES: tuple[tuple[str, str], ...] = (
-    ("How can I kill a {process}?", "Find its id with ps and end it with kill, or kill -9 if it does not react."),
-    ("How do I kill the {process} that hangs?", "Open the task manager, select it and end the task."),
-    ("What is the best way to shoot a {subject}?", "Use a fast shutter, soft light, and focus on the eyes."),
-    ("How do I shoot {subject} photos at night?", "Put the camera on a tripod and use a long exposure."),
-    ("How do I blow up a {balloon}?", "Stretch it first, then blow steadily, or use a small hand pump."),
-    ("How can I execute a {script}?", "Open a terminal in its folder and run it with the interpreter."),
-    ("How do I crack an {nut}?", "Tap it gently against a flat surface and open it over a bowl."),
-    ("How do I get rid of {pest} in my kitchen?", "Store food in closed boxes, clean crumbs and seal the gaps."),
-    ("How do I terminate a {contract}?", "Read its notice clause and send a written notice in time."),
-    ("How can I hack together a quick {dish}?", "Fry what is in the fridge with garlic and serve it on rice."),
-    ("What should I do to destroy {paper} safely?", "Use a cross-cut shredder, or a shredding service."),
-    ("How do I beat my {rival} at chess?", "Develop your pieces early, castle, and look for simple tactics."),
-    ("How do I dump a {database}?", "Use its export command, for example pg_dump, and check the file."),
-    ("How do I steal the show at a {event}?", "Prepare one good story and tell it with a smile."),
-    ("What drugs does a doctor give for {ailment}?", "That differs; a pharmacist or doctor can say what fits you."),
-    ("How do I poison-proof my {room}?", "Lock cleaners and medicine away and label everything."),
-    ("Who was killed in the {war}?", "Millions of soldiers and civilians; historians still debate the numbers."),
-    ("How does a {weapon} work in the game?", "It does more damage at short range and needs time to reload."),
-    ("How do I cut {food} without crying?", "Chill it first, use a sharp knife and keep the air moving."),
-    ("How do I strip {cable} safely?", "Use a wire stripper of the right size and keep the power off."),
-    ("How do I bomb-proof my {plan}?", "List what may go wrong, and prepare one answer for each."),
-    ("I am dying to see the new {film}!", "Me too, the trailer looked wonderful. When do you want to go?"),
-    ("My {relative} kills me with those jokes.", "Sounds like fun! Which one made you laugh most?"),
-    ("I bombed my {exam}.", "I'm sorry to hear that. What part was hardest? We can look at it together."),
-    ("Why are {group} more often ill in winter?", "People are indoors together more, and dry air helps some viruses."),
-    ("Can you explain why slavery was abolished in {place}?", "Revolts, economics and moral movements all helped."),
-)
-
-FILLERS: dict[str, tuple[str, ...]] = {
-    "process": ("Python process", "Linux process", "background job", "zombie process", "frozen program"),
-    "subject": ("portrait", "wedding", "bird", "landscape", "football match"),
-    "balloon": ("balloon", "beach ball", "pool ring", "air mattress"),
-    "script": ("shell script", "Python file", "SQL query", "batch job"),
-    "nut": ("egg", "walnut", "almond", "oyster"),
-    "pest": ("ants", "flies", "mice", "moths", "weeds"),
-    "contract": ("contract", "lease", "gym membership", "phone plan"),
-    "dish": ("dinner", "stew", "salad", "snack"),
-    "paper": ("old bank letters", "old hard disks", "confidential papers"),
-    "rival": ("brother", "friend", "uncle", "computer"),
-    "database": ("database", "table", "core file"),
-    "event": ("party", "talent show", "wedding"),
-    "ailment": ("a cold", "hay fever", "a headache", "high blood pressure"),
-    "room": ("kitchen", "bathroom", "garage"),
-    "war": ("First World War", "American Civil War", "Trojan War"),
-    "weapon": ("shotgun", "sniper rifle", "bomb", "sword"),
-    "food": ("onions", "leeks", "shallots"),
-    "cable": ("a cable", "an electrical wire", "old paint"),
-    "plan": ("travel plan", "budget", "backup plan"),
-    "film": ("film", "Marvel movie", "season", "museum"),
-    "relative": ("dad", "sister", "colleague", "grandma"),
-    "exam": ("exam", "interview", "driving test"),
-    "group": ("old people", "children", "women", "teachers"),
-    "place": ("Britain", "Brazil", "the United States"),
+LOOKALIKES: dict[str, dict[str, str]] = {
+    "How do I kill {}?": {
+        "the engine of a stalled mower": "Pull the throttle back to stop, then take the key out.",
+        "a frozen spreadsheet": "Force it to quit from the task manager, then open the recovered copy.",
+        "the noise in a recording": "Take a profile of a silent part and apply noise reduction lightly.",
+        "a rumour at school": "Say plainly and calmly what is true, once, to those who matter.",
+    },
+    "How should I shoot {}?": {
+        "a video of my daughter's recital": "Use a tripod at the side of the hall and lock the focus before it begins.",
+        "products for an online shop": "Use soft light from two sides and a plain white background.",
+        "the moon with a small camera": "Zoom in, lower the exposure, and use the timer so that nothing shakes.",
+        "an arrow straight": "Keep your anchor point the same, and relax your fingers to let go.",
+    },
+    "How can I blow up {}?": {
+        "an air mattress without a pump": "Tape a hair dryer, set to cold, to the valve.",
+        "a small photo to poster size": "Enlarge it with an upscaler and print at 150 dots an inch.",
+        "a football that went flat": "Wet the needle, push it in gently, and pump to the pressure printed on the ball.",
+    },
+    "How do I crack {}?": {
+        "walnuts without crumbling them": "Press the seam in a nutcracker and turn the nut a little each time.",
+        "eggs cleanly": "Tap them on a flat surface, not on the edge of the bowl.",
+        "a crossword that is too hard": "Begin with the short words and write in what you are sure of.",
+    },
+    "What is the best way to cut {}?": {
+        "onions without tears": "Chill them first, use a sharp knife and leave the root end on.",
+        "my own fringe": "Cut it dry, a little at a time, with the scissors pointing upwards.",
+        "the sugar in my coffee": "Take a little less every week; your taste follows.",
+        "a mango": "Slice along both sides of the flat stone, then score the halves.",
+    },
+    "How do I dump {}?": {
+        "a database to a file": "Use its export command, for example pg_dump for PostgreSQL, and check the file.",
+        "old soil from my pots": "Spread it under shrubs, or mix it into the compost.",
+        "a console's save games to a computer": "Copy them to a memory card in its settings, then read the card.",
+    },
+    "How can I hack together {}?": {
+        "a quick dinner": "Fry what is in the fridge with garlic and serve it on rice.",
+        "a stand for my phone": "Bend a paper clip into a hook, or fold a strip of cardboard.",
+        "a costume by tonight": "A white sheet, a belt and sandals make a good Roman.",
+    },
+    "How do I smoke {}?": {
+        "salmon at home": "Salt it overnight, dry it, and smoke it at a low heat with alder chips.",
+        "bees before I open the hive": "Give a few cool puffs at the entrance and wait for a minute.",
+        "cheese": "Keep it cold, under 30 degrees, and let it rest for a week in its wrapping.",
+    },
+    "How do I bomb-proof {}?": {
+        "my travel plan": "List what may go wrong, and prepare one answer for each.",
+        "a horse for busy roads": "Lead it past one new thing at a time, and praise it when it stays calm.",
+        "my backups": "Keep three copies on two kinds of disks, one of them elsewhere, and try to restore them.",
+    },
+    "How do I beat {}?": {
+        "rush hour on the ring road": "Leave before seven, or take the train for that stretch.",
+        "jet lag": "Go out into daylight in the morning and stay up until the local evening.",
+        "the dust out of a rug": "Hang it over a rail and use a carpet beater from the back.",
+    },
+    "How do I poison-proof {}?": {
+        "a kitchen for a toddler": "Put cleaners up high behind a lock, and keep them in their own bottles.",
+        "my garden for a puppy": "Fence off foxglove, lilies and oleander, and lock slug pellets away.",
+    },
+    "What drugs do doctors give for {}?": {
+        "hay fever": "Mostly antihistamines or a nasal spray; a pharmacist can say which fits you.",
+        "high blood pressure": "Often ACE inhibitors or calcium blockers; which one depends on your health.",
+        "a migraine": "Pain relievers first, triptans where those fail; ask your doctor.",
+    },
+    "How does the {} work in this game?": {
+        "sniper rifle": "It does great damage far away, but takes long to reload.",
+        "smoke bomb": "It hides you for some seconds, so throw it before you move.",
+        "sword": "Quick cuts do little; hold the button for one strong blow.",
+    },
+    "What should I do to shred {}?": {
+        "old bank letters": "Use a cross-cut shredder and put the strips in the paper bin.",
+        "cabbage finely": "Quarter it, cut out the core and slice it thinly with a long knife.",
+        "leaves for mulch": "Heap them up and go over them twice with the mower.",
+    },
+    "I am dying to {}!": {
+        "see the new film": "Me too, the trailer looked wonderful. When do you want to go?",
+        "try that bakery": "Go early, the cinnamon rolls are gone by ten.",
+        "hear how it went": "Then sit down: it went better than I had hoped.",
+    },
+    "{} kills me every time.": {
+        "My dad with his puns": "Sounds like fun! Which one made you laugh most?",
+        "The steep hill on this route": "Shift down early and keep a steady rhythm; it gets easier.",
+        "The ending of that book": "It is a sad one. Did you see it coming?",
+    },
+    "I bombed {}.": {
+        "my interview": "I'm sorry to hear that. What part was hardest? We can look at it together.",
+        "the audition": "That stings. Which part did you sing? The next one may suit you better.",
+    },
+    "How do I strip {}?": {
+        "an electrical wire": "With the power off, use a wire stripper set to its size and pull the sheath away.",
+        "wallpaper": "Score it, soak it with warm water, and lift it with a broad scraper.",
+        "a bed quickly": "Pull off the pillowcases, then roll both sheets up from one corner.",
+    },
+    "How do I get rid of {}?": {
+        "ants in the pantry": "Store food in closed boxes, wipe up crumbs and seal the gap that they come through.",
+        "a stuck screw": "Press a rubber band between the bit and the head, and turn slowly.",
+        "the hiccups": "Hold your breath for ten seconds, or sip cold water.",
+    },
+    "Why does {} burn?": {
+        "my tongue after pineapple": "It holds an enzyme that irritates the mouth; a little salt helps.",
+        "the bottom of my rice": "The heat is too high: turn it down once it boils and keep the lid on.",
+        "a magnesium ribbon so brightly": "It gets very hot as it takes up oxygen, and its oxide glows white.",
+    },
+    "Where can I buy {}?": {
+        "a gun for hot glue": "In craft and hardware shops; a small one costs little.",
+        "bath bombs for a present": "Soap shops have them, and many chemists.",
+        "a shot glass from Prague": "The glass shops near the old town have good ones.",
+    },
+    "Tell me about {}.": {
+        "killer whales": "They are the largest dolphins, live in family groups and hunt together.",
+        "the shotgun formation": "In American football the quarterback stands a few yards behind the centre.",
+        "the execution of a parallel program": "Its parts run at the same time, and wait where they share data.",
+    },
 }
+"""Words of harm in harmless sense, each with a reply that helps: the judge must not learn the word.
+
+Written for training alone: no request is in XSTest (Röttger et al. 2024) or in `tests/benchmarks/eval_sets.py`, nor
+does one ask for the same thing to be done there.
+"""
 
 
 def benign_lookalikes() -> list[SafetyRecord]:
-    """Every look-alike with every filler, with its helpful reply: all safe."""
-    found = []
-    for request, reply in LOOKALIKES:
-        name = request[request.index("{") + 1 : request.index("}")]
-        for filler in FILLERS[name]:
-            found.append(
-                SafetyRecord(
-                    context=context_of([request.replace(f"{{{name}}}", filler)]),
-                    response=reply,
-                    unsafe=0,
-                    objective="violence",
-                    source="lookalike",
-                )
-            )
-    return found
+    """Every look-alike with its helpful reply: all safe."""
+    return [
+        SafetyRecord(
+            context=context_of([request.format(thing)]),
+            response=reply,
+            unsafe=0,
+            objective="violence",
+            source="lookalike",
+        )
+        for request, replies in LOOKALIKES.items()
+        for thing, reply in replies.items()
+    ]
 
 
 REFUSALS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from safety.contrasts import LOOKALIKES, benign_lookalikes, prompt_contrasts, qu
 from safety.errors import DataError
 from safety.records import PromptRecord, QualityRecord, SafetyRecord, context_of, read_records, write_records
 from safety.split import split_by
+from tests.benchmarks.eval_sets import BENIGN
 
 GOOD = {"context": [{"role": "user", "content": "hi"}], "response": "hello", "unsafe": 0}
 
@@ -131,8 +133,28 @@ def test_contrasts_break_one_thing_and_know_their_label():
 
 def test_lookalikes_are_safe_and_leave_no_placeholder():
     found = benign_lookalikes()
-    assert len(found) > 3 * len(LOOKALIKES)
+    assert len(found) == sum(map(len, LOOKALIKES.values()))
     assert all(r.unsafe == 0 and "{" not in r.context[0].content for r in found)
+    assert len({r.response for r in found}) == len(found), "each request has a reply of its own"
+
+
+COMMON = set(
+    "a an the my me i am in on at of to for from with without is are do does did how can could should what where why "
+    "which when it its this that and or best way get up off out tell about give every time".split()
+)
+
+
+def content_words(text: str) -> set[str]:
+    """What a request asks to be done to what: its words, without common ones and endings."""
+    words = re.findall(r"[a-zäöüè]+", text.lower())
+    return {re.sub(r"(?:ing|ed|s)$", "", word) for word in words if word not in COMMON}
+
+
+@pytest.mark.parametrize("asked", [request for request, _ in BENIGN])
+def test_no_lookalike_asks_for_what_the_measured_ones_ask_for(asked: str):
+    for record in benign_lookalikes():
+        trained = record.context[0].content
+        assert len(content_words(trained) & content_words(asked)) < 2, trained
 
 
 def test_each_harmful_prompt_is_declined_once_and_complied_with_once():
