@@ -3,8 +3,8 @@
     groundling finetune joint                                   a recipe that ships with Groundling
     groundling finetune my.yaml method=replay train.steps=200   your own, with some values changed
 
-Relative paths are relative to `data` (environment variables and `~` are expanded), or to the file where `data` is
-left out. Unknown keys are refused.
+Relative paths are relative to `data` (environment variables and `~` are expanded), or to your file where `data` is
+left out; a recipe has to be told. Unknown keys are refused.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def recipes() -> dict[str, Path]:
 def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> tuple[Config, Path]:
     """A recipe by name or a YAML file, with `key=value` changes (dots reach inside), and the folder of its data.
 
-    Raises FinetuneError naming the key.
+    Raises FinetuneError naming the key, or that a recipe was not told where its data is.
     """
     path = recipes().get(name_or_path) or Path(name_or_path).expanduser()
     if not path.is_file():
@@ -165,6 +165,11 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> tuple[Confi
         fault = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in fault["loc"])
         raise FinetuneError(f"{path.name}: {key}: {fault['msg']}, got {fault.get('input')!r:.60}.") from None
+    if config.data is None and path in recipes().values():
+        raise FinetuneError(
+            f"the recipe {name_or_path} does not know where its files are. Give their folder with data=FOLDER; "
+            "docs/finetune.md says which files it reads, and how to train on your own."
+        )
     folder = Path(os.path.expandvars(config.data)).expanduser() if config.data else path.parent
     return config, folder if folder.is_absolute() else Path.cwd() / folder
 

@@ -39,7 +39,7 @@ def test_a_shipped_adapter_is_small_and_says_where_it_comes_from(default_model: 
     assert card.refused is None
     assert card.metrics["retention_ratio"] <= 1.01
     assert all(use.licence != "unknown" for use in card.data)
-    config, _ = load_config(name)
+    config, _ = load_config(name, ["data=data"])
     made, recipe = dict(card.recipe), config.model_dump(mode="json", exclude={"data"})
     if name == "embodied":  # its general text is the user's own
         made["retention"], recipe["retention"] = ({**one["retention"], "texts": []} for one in (made, recipe))

@@ -30,13 +30,13 @@ tasks: {reply: {sources: [{path: data.jsonl}]}}
 
 def test_every_recipe_loads_says_its_command_and_names_known_kinds():
     for name, path in recipes().items():
-        config, _ = load_config(name)
+        config, _ = load_config(name, ["data=d"])
         assert path.read_text().startswith(f"# groundling finetune {name}")
         assert {source.kind for task in config.tasks.values() for source in task.sources} <= set(KINDS)
 
 
 def test_the_documented_files_of_the_recipe_judge_are_those_it_reads():
-    config, _ = load_config("judge")
+    config, _ = load_config("judge", ["data=d"])
     reads = {source.path for task in config.tasks.values() for source in task.sources if source.path}
     table = (REPOSITORY / "docs" / "finetune.md").read_text().split("| file | from |")[1]
     marked: set[str] = set()
@@ -50,12 +50,13 @@ def test_the_documented_files_of_the_recipe_judge_are_those_it_reads():
 
 def test_the_fisher_benchmark_measures_samples_of_the_recipes_length():
     [length] = [option for option in bench_finetune.params if option.name == "length"]
-    assert length.default == load_config("judge")[0].ewc.sample_tokens == load_config("embodied")[0].ewc.sample_tokens
+    for name in ("judge", "embodied"):
+        assert length.default == load_config(name, ["data=d"])[0].ewc.sample_tokens
 
 
 def test_a_recipe_extends_another_and_changes_reach_inside():
-    joint, _ = load_config("joint")
-    config, _ = load_config("joint-cpu", ["train.learning_rate=5e-4", "lora.rank=4", "method=lora"])
+    joint, _ = load_config("joint", ["data=d"])
+    config, _ = load_config("joint-cpu", ["data=d", "train.learning_rate=5e-4", "lora.rank=4", "method=lora"])
     assert config.tasks == joint.tasks
     assert (config.train.learning_rate, config.lora.rank, config.method) == (5e-4, 4, "lora")
     assert config.lora.from_layer == 20
@@ -80,6 +81,10 @@ def test_a_wrong_key_or_value_is_named(tmp_path: Path, change: str, message: str
 
 
 def test_unknown_recipes_and_kinds_are_refused(tmp_path: Path):
+    with pytest.raises(
+        FinetuneError, match=r"judge does not know where its files are.*data=FOLDER.*finetune\.md"
+    ):
+        load_config("judge")
     with pytest.raises(FinetuneError, match=r"no recipe or file 'jiont'.*joint"):
         load_config("jiont")
     path = tmp_path / "mine.yaml"
@@ -93,7 +98,7 @@ def test_unknown_recipes_and_kinds_are_refused(tmp_path: Path):
 
 
 def test_every_kind_reads_its_public_file_and_splits_by_key(shared_data: Path):
-    config, _ = load_config("joint")
+    config, _ = load_config("joint", ["data=d"])
     data = load_task_data(config, shared_data)
     assert {one.source.kind for one in data} == {
         source.kind for task in config.tasks.values() for source in task.sources
