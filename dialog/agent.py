@@ -14,18 +14,17 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from dialog.calibration import calibrate_safety
 from dialog.citations import Cited, evidence_of, uncited, whole_sentences
-from dialog.decoder import Decoder, Sample, Sampling
+from dialog.decoder import Decoder, Sample
 from dialog.dialect import Dialect, Step, choose_dialect
 from dialog.errors import ContextLengthError
 from dialog.history import newest_turns
 from dialog.judge import judge, read_probabilities
 from dialog.messages import Message, conversation
-from dialog.research import MAX_ROUNDS, Research, research
+from dialog.research import Research, research
 from dialog.roles import Role, load_role
+from dialog.settings import AgentSettings, TurnSettings
 from dialog.tokens import encode_plain
 from dialog.turn import Candidate, Timings, Turn, Usage
 from safety.policy import Policy
@@ -44,25 +43,6 @@ class Event(NamedTuple):
 
     stage: Literal["sampling", "scoring", "researching", "checking"]
     detail: str = ""
-
-
-class AgentSettings(BaseModel):
-    """How a turn is made. The defaults are LaMDA's; a CPU affords fewer candidates (`serve.assemble`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sampling: Sampling = Sampling()
-    research_candidates: int = Field(
-        default=4, ge=0, le=64, description="Samples of each research round; 0 quotes the sources instead."
-    )
-    research_tokens: int = Field(default=48, ge=8, description="Longest research sample, in tokens.")
-    research_temperature: float = Field(default=0.5, ge=0.0, le=2.0, description="Low: evidence is to be kept to.")
-    rounds: int = Field(
-        default=MAX_ROUNDS, ge=0, le=MAX_ROUNDS, description="Research rounds; 0 answers with the draft."
-    )
-    grounded_threshold: float | None = Field(
-        default=None, ge=0.0, le=1.0, description="Least P(grounded) of a grounded reply; None leaves it to the words."
-    )
 
 
 class Agent:
@@ -312,4 +292,5 @@ class _TurnInProgress:
             dialect=self.dialect.name,
             decoder=self.decoder.info,
             seed=self.seed,
+            settings=TurnSettings(**{**dict(self.settings), "safety_threshold": self.policy.threshold}),
         )

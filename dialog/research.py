@@ -19,12 +19,10 @@ from dialog.evidence import Evidence, collect
 from dialog.judge import candidate_of
 from dialog.messages import Message
 from dialog.roles import Role
+from dialog.settings import MAX_ROUNDS
 from dialog.turn import Candidate
 from toolset.tool import ToolCall
 from toolset.toolset import Toolset
-
-MAX_ROUNDS = 4
-"""LaMDA section 6.2: the toolset is asked at most four times a turn."""
 
 QUERY_TOKENS = 24
 """Longest query that the model writes, in tokens."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dialog.decoder import DecoderInfo
 from dialog.messages import Message
+from dialog.settings import TurnSettings
 from toolset.tool import ToolCall
 
 Phase = Literal["base", "research"]
@@ -105,5 +106,6 @@ class Turn(BaseModel):
     dialect: str
     decoder: DecoderInfo
     seed: int = Field(description="Repeats the turn exactly on the embedded engine.")
+    settings: TurnSettings | None = Field(default=None, description="What it was made with; None in older turns.")
     id: str = Field(default_factory=lambda: f"turn_{uuid4().hex}")
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))

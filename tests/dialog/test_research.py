@@ -419,4 +419,9 @@ def test_reply_sync_is_reply(scripted) -> None:
     turn = agent.reply_sync(ask("Hello?"), **more, on_event=events.append)
     assert content(turn) == content(asyncio.run(agent.reply(ask("Hello?"), **more)))
     assert (turn.role, turn.seed, events[0].stage) == ("quiet", 5, "sampling")
+    stored = Turn.model_validate_json(turn.model_dump_json())
+    assert stored.settings is not None
+    assert (stored.settings.sampling.n, stored.settings.rounds, stored.settings.safety_threshold) == (2, 2, 0.5)
+    again = agent.reply_sync(stored.messages, seed=stored.seed, role=role, settings=stored.settings)
+    assert content(again) == content(turn), "a stored turn can be made again"
     assert list(signature(Agent.reply_sync).parameters) == list(signature(Agent.reply).parameters)
