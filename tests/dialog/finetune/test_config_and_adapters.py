@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,9 +83,7 @@ def test_a_wrong_key_or_value_is_named(tmp_path: Path, change: str, message: str
 
 
 def test_unknown_recipes_and_kinds_are_refused(tmp_path: Path):
-    with pytest.raises(
-        FinetuneError, match=r"judge does not know where its files are.*data=FOLDER.*finetune\.md"
-    ):
+    with pytest.raises(FinetuneError, match=r"judge does not know where its files are.*data=FOLDER.*finetune\.md"):
         load_config("judge")
     with pytest.raises(FinetuneError, match=r"no recipe or file 'jiont'.*joint"):
         load_config("jiont")
@@ -95,6 +95,20 @@ def test_unknown_recipes_and_kinds_are_refused(tmp_path: Path):
     task = config.tasks["reply"].model_copy(update={"sources": (DataSource(kind="diasafetty", path="x"),)})
     with pytest.raises(FinetuneError, match="unknown kind 'diasafetty'"):
         load_task_data(config.model_copy(update={"tasks": {"reply": task}}), folder)
+
+
+def test_the_documented_walk_through_makes_what_its_configuration_reads(tmp_path: Path):
+    text = (REPOSITORY / "docs" / "finetune.md").read_text()
+    script, recipe = (text.split(f"```{language}\n")[1].split("```")[0] for language in ("python", "yaml"))
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=60)
+    (tmp_path / "mine.yaml").write_text(recipe)
+    config, folder = load_config(str(tmp_path / "mine.yaml"))
+    learn, measure = general_text([folder / text for text in config.retention.texts])
+    assert learn
+    assert measure
+    [one] = load_task_data(config, folder)
+    assert {record.ratings["safe"] for record in one.train} == {0.0, 1.0}  # type: ignore[union-attr]
+    assert {record.ratings["safe"] for record in one.held_out} == {0.0, 1.0}  # type: ignore[union-attr]
 
 
 def test_every_kind_reads_its_public_file_and_splits_by_key(shared_data: Path):
