@@ -230,8 +230,8 @@ def _prepare(device: str, threads: int | None, kv_cache_gib: int) -> str:
     """Set what vLLM reads from the environment; returns `cpu` or `cuda`. Raises SettingsError."""
     if importlib.util.find_spec("vllm") is None:
         raise SettingsError(
-            "engine 'vllm' needs a package that is not installed. In Groundling's folder, run `pip install '.[vllm]'` "
-            "for a GPU or `make .venv/.test` for a CPU, or use the transformers engine."
+            "engine 'vllm' needs a package that is not installed. In Groundling's folder, run "
+            "`pip install -e '.[vllm]'` for a GPU or `make .venv/.test` for a CPU, or use the transformers engine."
         )
     for name, value in {**ENVIRONMENT, "VLLM_CPU_KVCACHE_SPACE": str(kv_cache_gib)}.items():
         os.environ.setdefault(name, value)
