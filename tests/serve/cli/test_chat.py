@@ -155,6 +155,8 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat() -> None:
     process = subprocess.Popen(
         [*GROUNDLING, "chat", "--candidates", "64", "--max-tokens", "512", "--corpus", "none"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+        # What a shell runs in the background ignores Ctrl-C, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stdin is not None
     assert process.stderr is not None
