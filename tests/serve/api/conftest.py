@@ -32,6 +32,7 @@ from serve.api.storage import Store
 from serve.settings import Settings, load_settings
 
 from .postgres import Postgres, cluster
+from .soak import workers_of
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SCRIPTED = "tests.serve.api.scripted:agent"
@@ -175,8 +176,7 @@ class Command:
         return self.process.wait(30)
 
     def workers(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return workers_of(self.process.pid)
 
 
 @pytest.fixture

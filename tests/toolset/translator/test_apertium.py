@@ -250,7 +250,7 @@ def test_the_server_does_not_outlive_a_process_that_is_killed(tmp_path: Path) ->
 def _alive(process: Path) -> bool:
     try:
         return (process / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except OSError:  # it went while it was read
         return False
 
 
