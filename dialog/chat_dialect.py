@@ -96,6 +96,12 @@ class ChatDialect:
         # The history is left out: the query already stands alone, and a small model drifts back into it.
         return self._render([Message(role="system", content=role.persona), Message(role="user", content=asked)])
 
+    def query_ids(self, query: str) -> list[int]:
+        return encode_plain(self.tokenizer, f"{SEARCH} {query}")
+
+    def final_ids(self, text: str) -> list[int]:
+        return self.answer_ids(text)
+
     def read_step(self, text: str) -> Query | Answer:
         said = text.strip()
         if said.startswith(SEARCH):

@@ -100,6 +100,14 @@ class Dialect(Protocol):
         """Ids after which the model writes its next research step."""
         ...
 
+    def query_ids(self, query: str) -> list[int]:
+        """Ids of a query to the toolset as the model writes it after the research prompt."""
+        ...
+
+    def final_ids(self, text: str) -> list[int]:
+        """Ids of the final answer as the model writes it after the research prompt."""
+        ...
+
     def read_step(self, text: str) -> Query | Answer:
         """What a research sample says."""
         ...

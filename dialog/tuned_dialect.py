@@ -87,11 +87,9 @@ class TunedDialect:
         return ids
 
     def query_ids(self, query: str) -> list[int]:
-        """Ids of "TS, query" as the model writes it after `Research:`."""
         return encode_plain(self.tokenizer, f" {TOOLSET} {query}")
 
     def final_ids(self, text: str) -> list[int]:
-        """Ids of "User, text" as the model writes it after `Research:`."""
         return encode_plain(self.tokenizer, f" {USER} {text}")
 
     def read_step(self, text: str) -> Query | Answer:

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dialog.errors import AdapterError
+from dialog.errors import AdapterError, FinetuneError
 from dialog.finetune.saving import whole_folder, write_whole
 
 CARD = "card.json"
@@ -152,6 +152,29 @@ class AdapterStore:
             (part / CARD).write_text(card.model_dump_json(indent=1))
             (part / "README.md").write_text(card_text(card))
         return StoredAdapter(path=final, card=card)
+
+
+def named_adapter(
+    wanted: str, key: str, folder: Path, store: AdapterStore, *, model: str, revision: str
+) -> tuple[Path, AdapterCard | None]:
+    """The adapter that a configuration's `key` names: a folder below `folder`, or one that `store` knows.
+
+    (its folder, its card; None for a plain LoRA folder). Raises FinetuneError where there is none, or it is of another
+    base model than `model`.
+    """
+    path = folder / Path(wanted).expanduser()
+    try:
+        if not (path / "adapter_config.json").is_file():
+            path = store.find(wanted).path
+        card = read_card(path) if (path / CARD).is_file() else None
+    except AdapterError as error:
+        raise FinetuneError(f"{key}: {error}") from None
+    if card and card.base_revision != revision:
+        raise FinetuneError(
+            f"{key} {wanted} was trained on {card.base_model} ({card.base_revision[:12]}), but this run's "
+            f"base model is {revision[:12]}. Name an adapter of {model}."
+        )
+    return path, card
 
 
 def merge_into(adapter: StoredAdapter, model_folder: Path, revision: str, out: Path) -> Path:

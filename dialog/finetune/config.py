@@ -123,9 +123,13 @@ class Config(Settings):
     dialect: Literal["tuned", "judged", "chat"] = Field(
         default="tuned",
         description="What examples are written in: tuned teaches everything; judged and chat leave the model its own "
-        "chat format, in which judged teaches replies and to judge, chat replies only.",
+        "chat format, in which chat teaches replies and answers from evidence, judged to judge as well.",
     )
     method: Method = "ewc"
+    start: str | None = Field(
+        default=None,
+        description="An adapter to go on from: its name, or its folder. Of the same dialect and lora.rank.",
+    )
     tasks: dict[str, Task] = Field(min_length=1)
     held_out: float = Field(default=0.1, ge=0.0, lt=1.0, description="Share of the contexts kept for evaluation.")
     evaluated: int = Field(

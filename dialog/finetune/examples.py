@@ -79,7 +79,8 @@ class ExampleWriter:
         self.grounded = self.dialect.grounded_read
 
     def write(self, record: TrainingRecord) -> list[Example]:
-        """The examples of a record; a research record gives one per step, each ending where the model stops.
+        """The examples of a record; a research record gives one per step that the model writes, each ending where it
+        stops: in the dialects that ask the toolset by rule the answer alone, and none where there is no evidence.
 
         Old turns are dropped where a context is too long, as a turn drops them. Raises RecordError where even the last
         does not fit, MessageError where the model's chat template refuses the context.
@@ -153,23 +154,22 @@ class ExampleWriter:
         return Example(ids=ids, labels=(LabelTarget(len(ids) - 1, self.grounded.pairs["grounded"], rating),))
 
     def _research(self, record: ResearchRecord) -> list[Example]:
-        if not isinstance(self.dialect, TunedDialect):
-            raise FinetuneError(
-                f"a research record is taught in the tuned dialect, not in {self.dialect.name!r}. "
-                "Set dialect: tuned, or leave the task out."
-            )
+        # Where a rule asks the toolset first, the model writes neither a query nor an answer without evidence.
+        model_leads = self.dialect.first_query(record.context) is None
         draft = self.dialect.answer_ids(record.base)
         done: list[Step] = []
         examples: list[Example] = []
         start = 1
         for step in record.steps:
-            prompt = self.dialect.research_prompt(record.context, self.role, draft, done)
-            examples.append(self._taught(prompt, [*self.dialect.query_ids(step.query), self.end]))
+            if model_leads:
+                prompt = self.dialect.research_prompt(record.context, self.role, draft, done)
+                examples.append(self._taught(prompt, [*self.dialect.query_ids(step.query), self.end]))
             found = evidence_of(step.evidence, start)
             start += len(found)
             done.append(Step(step.query, found))
-        prompt = self.dialect.research_prompt(record.context, self.role, draft, done)
-        examples.append(self._taught(prompt, [*self.dialect.final_ids(record.final), self.end]))
+        if model_leads or start > 1:
+            prompt = self.dialect.research_prompt(record.context, self.role, draft, done)
+            examples.append(self._taught(prompt, [*self.dialect.final_ids(record.final), self.end]))
         for example in examples:
             self._check(len(example.ids))
         return examples

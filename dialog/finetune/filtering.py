@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dialog.dialect import make_dialect
-from dialog.errors import AdapterError, FinetuneError, MessageError, RecordError
-from dialog.finetune.adapters import CARD, AdapterStore, read_card
+from dialog.errors import FinetuneError, MessageError, RecordError
+from dialog.finetune.adapters import AdapterStore, named_adapter
 from dialog.finetune.config import Config, FilterSettings
 from dialog.finetune.examples import Example, ExampleWriter
 from dialog.finetune.reading import label_probabilities
 from dialog.finetune.records import Generation, Judged
-from dialog.finetune.sources import TaskData, resolve
+from dialog.finetune.sources import TaskData
 from dialog.judge import quality
 
 RATINGS = {"sensible": 1.0, "specific": 1.0, "interesting": 1.0, "safe": 1.0}
@@ -36,24 +36,9 @@ def find_scorer(config: Config, folder: Path, store: AdapterStore, revision: str
     """
     assert config.filter is not None
     wanted = config.filter.adapter
-    path = resolve(folder, wanted)
-    if not (path / "adapter_config.json").is_file():
-        try:
-            path = store.find(wanted).path
-        except AdapterError as error:
-            raise FinetuneError(f"filter.adapter: {error}") from None
-    if not (path / CARD).is_file():  # a plain LoRA folder does not say what it speaks
-        return checked(Scorer(wanted, path, config.dialect))
-    try:
-        card = read_card(path)
-    except AdapterError as error:
-        raise FinetuneError(f"filter.adapter: {error}") from None
-    if card.base_revision != revision:
-        raise FinetuneError(
-            f"filter.adapter {wanted} was trained on {card.base_model} ({card.base_revision[:12]}), but this run's "
-            f"base model is {revision[:12]}. Name an adapter of {config.model}."
-        )
-    return checked(Scorer(wanted, path, card.dialect))
+    path, card = named_adapter(wanted, "filter.adapter", folder, store, model=config.model, revision=revision)
+    # A plain LoRA folder does not say what it speaks.
+    return checked(Scorer(wanted, path, card.dialect if card else config.dialect))
 
 
 def checked(scorer: Scorer) -> Scorer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dialog.finetune.config import Config
@@ -20,9 +21,16 @@ IN_EXAMPLES = {"max_tokens", "too_long"}
 """Settings of `train` that decide which examples there are; the examples' own hash tells them apart."""
 
 
-def weights_made_of(config: Config, revision: str, fisher: FisherCard | None) -> dict[str, str]:
-    """What decides the weights beside the examples: the base model, the method, and how it trains."""
+def weights_made_of(
+    config: Config, revision: str, fisher: FisherCard | None, start: str | None = None
+) -> dict[str, str]:
+    """What decides the weights beside the examples: the base model, the method, and how it trains.
+
+    `start`: the hash of the adapter that the run goes on from.
+    """
     found: dict[str, Any] = {"base model": revision, "method": config.method}
+    if start:
+        found["start"] = start
     train = config.train.model_dump(mode="json", exclude=FREE | IN_EXAMPLES)
     found |= {f"train.{name}": value for name, value in train.items()}
     found |= {f"lora.{name}": value for name, value in config.lora.model_dump(mode="json").items()}
@@ -34,6 +42,12 @@ def weights_made_of(config: Config, revision: str, fisher: FisherCard | None) ->
 def digest(value: Any) -> str:
     """A hash of what JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """A hash of what a file holds."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def differences(was: Mapping[str, str], now: Mapping[str, str]) -> Sequence[str]:

@@ -34,6 +34,7 @@ from dialog.finetune.run_log import draw_curves
 from dialog.finetune.saving import write_whole
 from dialog.finetune.selection import examples_of, judged_sets
 from dialog.finetune.sources import TaskData, load_task_data, resolve
+from dialog.finetune.start import StartAdapter, find_start, load_start
 from dialog.finetune.trainer import Progress, Trainer
 
 
@@ -70,6 +71,8 @@ class Prepared(NamedTuple):
     """General text that forgetting is measured on."""
     fisher: Fisher | None
     """The Fisher information that the configuration names."""
+    start: StartAdapter | None
+    """The adapter that the run goes on from."""
 
 
 class Trained(NamedTuple):
@@ -92,6 +95,7 @@ def run(
     first = place.accelerator.is_main_process  # the other processes only help to train
     prepared = prepare(place)
     parts = [config.model_dump_json(), base.revision, plan_hash(prepared.plan), *prepared.learn, *prepared.measure]
+    parts += [prepared.start.digest] if prepared.start else []
     if result := finished(runs, parts):
         place.watch.stage(f"{result.adapter} was installed before by this run: same plan, same weights, nothing to do")
     else:
@@ -128,6 +132,7 @@ def prepare(place: Place) -> Prepared:
     if guarded(config) and config.ewc.fisher:
         fisher = Fisher.load(resolve(place.data, config.ewc.fisher), revision=base.revision)
     scorer = find_scorer(config, place.data, place.store, base.revision) if config.filter else None
+    began = find_start(config, place.data, place.store, base.revision) if config.start else None
     watch.stage("reading data")
     tokenizer: Any = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
     texts = [resolve(place.data, text) for text in config.retention.texts]
@@ -150,7 +155,7 @@ def prepare(place: Place) -> Prepared:
     for count, why in skipped:
         watch.stage(f"{count} records are left out: {why}")
     plan = plan_steps(tasks, weights, steps=settings.steps, batch_size=settings.batch_size, seed=settings.seed)
-    return Prepared(model, writer, data, plan, learn, measure, fisher)
+    return Prepared(model, writer, data, plan, learn, measure, fisher, began)
 
 
 def guarded(config: Config) -> bool:
@@ -171,6 +176,8 @@ def train(place: Place, prepared: Prepared) -> Trained:
         adapted = add_adapter(
             prepared.model, config.lora, base=base.name, revision=base.revision, seed=settings.seed
         )  # fmt: skip
+        if prepared.start:
+            load_start(adapted, prepared.start)
         penalty = EwcPenalty(adapted, fisher.values, config.ewc.weight) if fisher else None
 
     def evaluate(step: int) -> dict[str, float]:
@@ -184,12 +191,16 @@ def train(place: Place, prepared: Prepared) -> Trained:
         folder=place.runs,
         pad=padding(tokenizer),
         accelerator=place.accelerator,
-        made_of=weights_made_of(config, base.revision, fisher.card if fisher else None),
+        made_of=weights_made_of(
+            config, base.revision, fisher.card if fisher else None, prepared.start.digest if prepared.start else None
+        ),
         penalty=penalty,
         from_layer=config.lora.from_layer,
         evaluate=evaluate,
         on_progress=place.watch.progress,
     )
+    if prepared.start:
+        place.watch.stage(f"going on from {prepared.start.name}")
     place.watch.stage(f"training {settings.steps} steps of {settings.batch_size} examples ({config.method})")
     resumed = trainer.train()
     place.accelerator.wait_for_everyone()
@@ -230,7 +241,8 @@ def measure_and_install(place: Place, prepared: Prepared, trained: Trained) -> t
         base_revision=place.base.revision,
         dialect=config.dialect,
         method=config.method,
-        recipe=without_folders(config.model_dump(mode="json", exclude={"data"})),
+        recipe=without_folders(config.model_dump(mode="json", exclude={"data"}))
+        | ({"start": prepared.start.name} if prepared.start else {}),
         data=[use_of(one) for one in prepared.data],
         metrics=metrics,
         safety_threshold=safe,

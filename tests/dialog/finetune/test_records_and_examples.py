@@ -128,8 +128,18 @@ def test_the_judged_dialect_rates_replies_in_the_models_own_chat_format(tokenize
         f"<|im_start|>system\n{load_role('assistant').persona}<|im_end|>\n<|im_start|>user\nWho wrote Emma?<|im_end|>\n"
         "<|im_start|>assistant\nJane Austen.<|im_end|>Judge:"
     )
-    with pytest.raises(FinetuneError, match="tuned dialect, not in 'judged'"):
-        writer.write(parse(SHAPES[ResearchRecord]))
+
+
+def test_where_a_rule_asks_the_toolset_only_the_answer_from_evidence_is_taught(tokenizer):
+    dialect = make_dialect(tokenizer, "judged")
+    writer = ExampleWriter(tokenizer, max_tokens=400, dialect=dialect)
+    [final] = writer.write(parse(SHAPES[ResearchRecord]))
+    assert taught_text(tokenizer, final) == "Jane Austen [1]<|im_end|>"
+    step = Step("Emma novel", evidence_of([Snippet(text="Emma is a novel by Jane Austen.", title="Emma")]))
+    messages = [Message(role="user", content="Who wrote Emma?")]
+    prompt = dialect.research_prompt(messages, load_role("assistant"), dialect.answer_ids("Not sure."), [step])
+    assert list(final.ids[: len(prompt)]) == prompt
+    assert writer.write(parse({"context": [ASK], "base": "Hello.", "final": "Hello."})) == []  # no evidence: the draft
 
 
 def test_the_chat_dialect_teaches_replies_and_no_judge(tokenizer):
