@@ -15,7 +15,7 @@ from embodied.wording import ORDINALS
 from embodied.world.names import ALSO_CALLED
 from embodied.world.program import LINE, parse_action
 from embodied.world.simulator import Simulator, Step
-from embodied.world.state import State
+from embodied.world.state import State, initial
 from embodied.world.vocabulary import PHRASES, Action, arity
 
 SAYINGS: tuple[tuple[str, Action], ...] = (
@@ -54,6 +54,7 @@ NUMBERING = re.compile(
 )
 PHRASE = re.compile(r"\b(?:from|in|on|into|onto|at|with|and|to)\b")
 """No thing's name holds these words, so a name that does is a badly cut sentence."""
+GO = re.compile(r"(?:walk|go|run|head|move|enter|return|find|locate)\b", re.IGNORECASE)
 ARTICLE = re.compile(r"^(?:the|a|an|some|my|your|his|her)\s+", re.IGNORECASE)
 
 
@@ -164,3 +165,16 @@ def must_find(simulator: Simulator, state: State, name: str) -> int:
     if found is None:
         raise ProgramError(f"this home has no {plain(name)!r}.")
     return found
+
+
+def leads_nowhere(sentence: str, simulator: Simulator) -> bool:
+    """Whether a step only goes to a place that this home does not have, such as a living room: the next steps go where
+    they need to be by themselves.
+    """
+    if not GO.match(NUMBERING.sub("", sentence).strip()):
+        return False
+    try:
+        read_step(sentence, simulator, initial(simulator.scene))
+    except ProgramError:
+        return True
+    return False

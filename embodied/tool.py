@@ -10,19 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from embodied.advice import Advice, known_plan, plain_order
 from embodied.requests import what_is_asked
 from embodied.trial import is_household, try_out
 from toolset.tool import Result, Source, Tool
 
-Propose = Callable[[str], Awaitable[Sequence[str]]]
-"""Given a request, the steps of a plan in plain English or as program lines."""
 PATIENCE = 8.0
 """Seconds that a model has for its plan: some 80 tokens of the embedded one on a CPU."""
+MORE_PLANS = 4
+"""Plans that are drawn where the first is of no use and nobody recorded one."""
+
+TOO_LONG, UNREACHABLE = "took too long", "could not be had"
 
 logger = logging.getLogger(__name__)
+
+
+class Propose(Protocol):
+    """A model, or whatever else makes plans."""
+
+    async def __call__(self, request: str, count: int = 1) -> Sequence[Sequence[str]]:
+        """`count` plans for a request, each as its steps in plain English or as program lines."""
+        ...
 
 
 class VirtualHome(Tool):
@@ -36,7 +47,7 @@ class VirtualHome(Tool):
     timeout = 20.0
 
     def __init__(self, propose: Propose | None = None, *, patience: float = PATIENCE) -> None:
-        """`patience` is how many seconds `propose` has; 0 asks it nothing."""
+        """`patience` is how many seconds `propose` has each time it is asked; 0 asks it nothing."""
         self.propose = propose
         self.patience = patience
 
@@ -61,15 +72,32 @@ class VirtualHome(Tool):
         return [Result(text=advice.text, source=source)]
 
     async def _proposed(self, query: str, order: str, known: Advice | None) -> Advice | str:
-        """The model's plan where it works, or why it was refused; empty where no model was asked."""
+        """The model's plan where one works, or why the first was refused; empty where no model was asked.
+
+        Where no known plan can stand in, more are drawn: the world tells which of them works.
+        """
+        tried = await self._ask(query, order, known, 1)
+        if known is None and isinstance(tried, str) and tried not in ("", TOO_LONG, UNREACHABLE):
+            again = await self._ask(query, order, known, MORE_PLANS)
+            return again if isinstance(again, Advice) else tried
+        return tried
+
+    async def _ask(self, query: str, order: str, known: Advice | None, count: int) -> Advice | str:
+        """The first of `count` plans that works, or why the first of them was refused."""
         if self.propose is None or self.patience <= 0:
             return ""
         try:
             async with asyncio.timeout(self.patience):
-                proposal = await self.propose(query)
+                proposals = await self.propose(query, count)
         except TimeoutError:
-            return "took too long"
+            return TOO_LONG
         except Exception as error:  # whatever a model comes to, known plans remain
             logger.warning("the model proposed no plan: %s", error)
-            return "could not be had"
-        return await asyncio.to_thread(try_out, order, proposal, known)
+            return UNREACHABLE
+        refused = [""]
+        for proposal in proposals:
+            tried = await asyncio.to_thread(try_out, order, proposal, known)
+            if isinstance(tried, Advice):
+                return tried
+            refused.append(tried)
+        return refused[min(1, len(proposals))]

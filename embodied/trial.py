@@ -9,17 +9,16 @@ Boundary: judges plans; `tool` decides what to say instead of a refused one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
 from embodied.advice import SILENT, Advice, by_activity, homes, skeleton
 from embodied.archive import default_archive
-from embodied.errors import GoalError, ProgramError
+from embodied.errors import GoalError
 from embodied.evaluate.metrics import reached_alike
 from embodied.plan.goal import Goal, goal_between
-from embodied.reading import NUMBERING, Memory, find_thing, plain, read_step
+from embodied.reading import Memory, find_thing, leads_nowhere, plain, read_step
 from embodied.repair import Reader, Repaired, repair
 from embodied.requests import CHORES, ELSEWHERE, fold, starts
 from embodied.world.names import is_called
@@ -40,8 +39,6 @@ PREPARING = frozenset(
     {Action.GRAB, Action.DROP, Action.OPEN, Action.CLOSE, Action.PLUGIN, Action.SIT, Action.LIE, Action.PUTOBJBACK}
 )
 """Deeds that any plan may need; all others must be with things that the request is about."""
-
-GO = re.compile(r"(?:walk|go|run|head|move|enter|return|find|locate)\b", re.IGNORECASE)
 
 Deed = tuple[Action, tuple[str, ...]]
 """What is done to things of which classes."""
@@ -74,19 +71,6 @@ def try_out(order: str, proposal: Sequence[str], known: Advice | None = None) ->
 def read_sentence(sentence: str, simulator: Simulator, memory: Memory, state: State) -> Step:
     """`read_step`, with the state last."""
     return read_step(sentence, simulator, state, memory)
-
-
-def leads_nowhere(sentence: str, simulator: Simulator) -> bool:
-    """Whether a step only goes to a place that this home does not have, such as a living room: the next steps go where
-    they need to be by themselves.
-    """
-    if not GO.match(NUMBERING.sub("", sentence).strip()):
-        return False
-    try:
-        read_step(sentence, simulator, initial(simulator.scene))
-    except ProgramError:
-        return True
-    return False
 
 
 def does(order: str, scene: Scene, plan: Repaired, known: Advice | None) -> bool:

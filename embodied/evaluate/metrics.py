@@ -14,7 +14,7 @@ import numpy as np
 
 from embodied.errors import GoalError, ProgramError
 from embodied.plan.goal import Fact, Goal, goal_from_text
-from embodied.reading import NUMBERING, Memory, read_step
+from embodied.reading import NUMBERING, Memory, leads_nowhere, read_step
 from embodied.repair import Repaired, repair
 from embodied.world.scene import INSIDE, LEFT, ON, RIGHT, STATE, Scene
 from embodied.world.simulator import Simulator
@@ -56,7 +56,7 @@ def step_overlap(candidate: str, reference: str) -> float:
 
 class PlanRun(NamedTuple):
     """How a written plan fared: whether every step could be done, the share done, and the share of the goal reached;
-    and once it was mended, whether it runs and what it then reaches.
+    and once it was mended, whether it runs, what it then reaches, and how many changes that took.
     """
 
     executable: bool
@@ -64,10 +64,16 @@ class PlanRun(NamedTuple):
     goal: float | None
     mended: bool
     mended_goal: float | None
+    changes: int = 0
+
+    @property
+    def rank(self) -> tuple[bool, bool, int]:
+        """Lower is better, by the world alone (not the goal): runs as it stands, runs once mended, changes."""
+        return not self.executable, not self.mended, self.changes
 
 
 def run_plan(text: str, scene: Scene, goal: Sequence[str]) -> PlanRun:
-    """Run a written plan as it stands until a step cannot be read or done, and again with what `repair` puts in."""
+    """Run a written plan as it stands until a step cannot be read or done, and again as the tool mends it."""
     simulator, memory = Simulator(scene), Memory()
     state, done = initial(scene), 0
     steps = plan_steps(text)
@@ -80,8 +86,9 @@ def run_plan(text: str, scene: Scene, goal: Sequence[str]) -> PlanRun:
             break
         state, done = after, done + 1
     again = Memory()
-    readers = [lambda now, sentence=sentence: read_step(sentence, simulator, now, again) for sentence in steps]
-    mended = repair(simulator, readers) if steps else None
+    kept = [sentence for sentence in steps if not leads_nowhere(sentence, simulator)]
+    readers = [lambda now, sentence=sentence: read_step(sentence, simulator, now, again) for sentence in kept]
+    mended = repair(simulator, readers)
     works = mended if isinstance(mended, Repaired) and mended.steps else None
     try:
         wanted = goal_from_text(goal, scene) if goal else None
@@ -93,6 +100,7 @@ def run_plan(text: str, scene: Scene, goal: Sequence[str]) -> PlanRun:
         goal=reached_alike(wanted, state) if wanted else None,
         mended=works is not None,
         mended_goal=None if wanted is None else reached_alike(wanted, works.end) if works else 0.0,
+        changes=len(works.changes) + len(steps) - len(kept) if works else 0,
     )
 
 

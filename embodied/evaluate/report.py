@@ -12,8 +12,10 @@ from embodied.evaluate.run import FamilyScores
 from embodied.tasks.item import Item, majority_baseline
 
 Scores = Mapping[str, FamilyScores]
-PLAN_FIGURES = ("executable", "goal_success", "mended_executable", "mended_goal_success")
+OUTCOMES = ("executable", "goal_success", "mended_executable", "mended_goal_success")
 """Shares over all plans: as written, and with the steps that `embodied.repair` puts in."""
+PLAN_FIGURES = (*OUTCOMES, *(f"chosen_{name}" for name in OUTCOMES))
+"""Of the likeliest plan, and of the one that the home chose from several."""
 
 
 def mean(values: Sequence[float]) -> float:

@@ -19,7 +19,7 @@ from dialog.dialect import Dialect
 from dialog.messages import Message
 from dialog.roles import load_role
 from embodied.evaluate.likelihood import answer_logprobs
-from embodied.evaluate.metrics import rouge_l, run_plan, step_overlap
+from embodied.evaluate.metrics import PlanRun, rouge_l, run_plan, step_overlap
 from embodied.tasks.item import PLAN_FAMILIES, Item
 from embodied.tasks.verify import scene_of
 
@@ -36,6 +36,8 @@ ROLE = load_role("assistant")
 """The role that finetuning writes its examples in."""
 AT_ONCE = 16
 """Items in flight."""
+TEMPERATURE = 0.8
+"""Of the plans that are sampled beside the likeliest one."""
 PLAN_TOKENS = 256
 """Room for about 30 steps; the longest tenth of the recorded plans is cut."""
 
@@ -62,8 +64,10 @@ class FamilyScores:
 class Asker:
     """Asks one decoder in one dialect."""
 
-    def __init__(self, decoder: Decoder, dialect: Dialect, plan_tokens: int = PLAN_TOKENS) -> None:
-        self.decoder, self.dialect, self.plan_tokens = decoder, dialect, plan_tokens
+    def __init__(
+        self, decoder: Decoder, dialect: Dialect, plan_tokens: int = PLAN_TOKENS, plan_samples: int = 1
+    ) -> None:
+        self.decoder, self.dialect, self.plan_tokens, self.plan_samples = decoder, dialect, plan_tokens, plan_samples
         self.priors: dict[tuple[int, ...], float] = {}
 
     def prompt(self, text: str) -> list[int]:
@@ -89,13 +93,17 @@ class Asker:
             scores = [float(found.sum()) - prior for found, prior in zip(read, priors, strict=True)]
         return max(range(len(scores)), key=scores.__getitem__)
 
-    async def write(self, item: Item) -> str:
-        """The plan that the model writes, taking the likeliest token each time."""
-        sampling = Sampling(
+    async def write(self, item: Item) -> list[str]:
+        """The plans that the model writes: the likeliest token each time, then `plan_samples - 1` sampled ones."""
+        prompt = self.prompt(item.prompt)
+        likeliest = Sampling(
             n=1, temperature=0.0, max_tokens=self.plan_tokens, stop_token_ids=self.dialect.stop_token_ids, seed=0
         )
-        samples = await self.decoder.generate(self.prompt(item.prompt), sampling)
-        return samples[0].text
+        samples = await self.decoder.generate(prompt, likeliest)
+        if self.plan_samples > 1:
+            drawn = likeliest.model_copy(update={"n": self.plan_samples - 1, "temperature": TEMPERATURE})
+            samples += await self.decoder.generate(prompt, drawn)
+        return [sample.text for sample in samples]
 
 
 async def evaluate(
@@ -104,15 +112,19 @@ async def evaluate(
     items: Sequence[Item],
     *,
     plan_tokens: int = PLAN_TOKENS,
+    plan_samples: int = 1,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, FamilyScores]:
-    """Score every item; written plans end after `plan_tokens`. Returns scores by family, in the order of the items.
+    """Score every item; `plan_samples` plans of at most `plan_tokens` are written for each that asks for one.
+
+    Returns scores by family, in the order of the items.
 
     `AT_ONCE` items are asked at the same time, which engines that batch requests use.
     """
-    asker, gate, done = Asker(decoder, dialect, plan_tokens), asyncio.Semaphore(AT_ONCE), itertools.count(1)
+    asker = Asker(decoder, dialect, plan_tokens, plan_samples)
+    gate, done = asyncio.Semaphore(AT_ONCE), itertools.count(1)
 
-    async def ask(item: Item) -> int | str:
+    async def ask(item: Item) -> int | list[str]:
         async with gate:
             answer = await (asker.choose(item) if item.choices else asker.write(item))
             progress(next(done))
@@ -126,22 +138,29 @@ async def evaluate(
     found: dict[str, FamilyScores] = {}
     for item, answered in zip(items, asked, strict=True):
         scores, answer = found.setdefault(item.family, FamilyScores(item.family)), answered.result()
-        if isinstance(answer, str):
-            score_plan(scores, item, answer)
+        if isinstance(answer, list):
+            score_plans(scores, item, answer)
         else:
             scores.scores.append(float(answer == item.answer))
     return found
 
 
-def score_plan(scores: FamilyScores, item: Item, text: str) -> None:
-    """Compare a written plan with the recorded one, and run it."""
-    scores.scores.append(rouge_l(text, item.gold))
-    ran = run_plan(text, scene_of(item), item.world["goal"])
-    scores.add(
-        lcs=step_overlap(text, item.gold),
-        executable=ran.executable,
-        steps_done=ran.done,
-        goal_success=None if ran.goal is None else ran.goal == 1.0,
-        mended_executable=ran.mended,
-        mended_goal_success=None if ran.mended_goal is None else ran.mended_goal == 1.0,
-    )
+def score_plans(scores: FamilyScores, item: Item, texts: Sequence[str]) -> None:
+    """Compare the first plan with the recorded one and run it; of several, the home also chooses one by running all."""
+    first = texts[0]
+    runs = [run_plan(text, scene_of(item), item.world["goal"]) for text in texts]
+    scores.scores.append(rouge_l(first, item.gold))
+    scores.add(lcs=step_overlap(first, item.gold), steps_done=runs[0].done, **outcomes(runs[0]))
+    if len(texts) > 1:
+        chosen = min(runs, key=lambda ran: ran.rank)
+        scores.add(**{f"chosen_{name}": value for name, value in outcomes(chosen).items()})
+
+
+def outcomes(ran: PlanRun) -> dict[str, float | None]:
+    """What the table says of a plan that was run."""
+    return {
+        "executable": ran.executable,
+        "goal_success": None if ran.goal is None else ran.goal == 1.0,
+        "mended_executable": ran.mended,
+        "mended_goal_success": None if ran.mended_goal is None else ran.mended_goal == 1.0,
+    }

@@ -17,6 +17,10 @@ import click
 @click.option("--engine", default="transformers", show_default=True, help="transformers, vllm, or a URL.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Items per family.")
 @click.option("--family", "families", multiple=True, help="Only this family; may be repeated.")
+@click.option(
+    "--plans", type=click.IntRange(1, 64), default=1, show_default=True,
+    help="Plans written per item; the first is the likeliest, the others are sampled.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 80), default=0, show_default=True, help="Draws other items.")
 @click.option("--texts", type=click.Path(path_type=Path), help="General text: perplexity before and after beside it.")
 @click.option("--plot", "plot_to", type=click.Path(path_type=Path), help="Also draw the figures into this file.")
@@ -31,6 +35,7 @@ def command(
     save: Path | None,
     limit: int,
     families: Sequence[str],
+    plans: int,
     seed: int,
     texts: Path | None,
     plot_to: Path | None,
@@ -41,7 +46,8 @@ def command(
     Choices are scored by the answer's log-probability, plans by ROUGE-L and by running them. All items are verified
     without the model; intervals are 95% bootstrap. Plans: `executable` is the share whose every step can be done,
     `goal_success` the share that reaches all that the recorded plan reaches; `mended_` the same, once the steps that
-    were missing have been put in as the virtualhome tool does.
+    were missing have been put in as the virtualhome tool does. With --plans above 1, `chosen_` is the same of the plan
+    that the home chose: one that runs, else one that can be mended, with the fewest changes.
 
     \b
     Examples:
@@ -59,7 +65,7 @@ def command(
     with progress("building tasks"):
         items = build_items("eval", limit, families=families or FAMILIES, seed=seed)
     adapter = None if adapter == "none" else adapter
-    found = asyncio.run(measure(items, model, engine, device, adapter))
+    found = asyncio.run(measure(items, model, engine, device, adapter, plans))
     found["perplexity_base"] = perplexity_of(texts, model, None) if texts else None
     found["perplexity_tuned"] = perplexity_of(texts, model, adapter) if texts and adapter else None
     if save is not None:
@@ -73,7 +79,7 @@ def command(
 
 
 async def measure(
-    items: Sequence[Any], model: str | None, engine: str, device: str, adapter: str | None
+    items: Sequence[Any], model: str | None, engine: str, device: str, adapter: str | None, plans: int = 1
 ) -> dict[str, Any]:
     """Score the items with the model, and with the adapter where there is one."""
     from embodied.evaluate import compare, evaluate
@@ -89,7 +95,7 @@ async def measure(
         try:
             with progress(f"asking {'the model' if used is None else used}", len(items)) as done:
                 dialect = fitting_dialect(decoder, options)
-                scored.append(await evaluate(decoder, dialect, items, progress=done))
+                scored.append(await evaluate(decoder, dialect, items, plan_samples=plans, progress=done))
         finally:
             await decoder.aclose()
     return compare(items, *scored)

@@ -16,6 +16,7 @@ from embodied.evaluate import FamilyScores, compare, evaluate, table
 from embodied.evaluate.likelihood import answer_logprobs
 from embodied.evaluate.metrics import interval, lcs_length, plan_steps, rouge_l, run_plan, step_overlap
 from embodied.evaluate.report import plot
+from embodied.evaluate.run import score_plans
 from embodied.propose import model_proposer
 from embodied.tasks import Item, build_family, build_items
 from embodied.tasks.item import PLAN_FAMILIES
@@ -49,10 +50,24 @@ def test_plans_are_run_as_they_stand(small_home: Scene) -> None:
     goal = ["INSIDE(cup.7, fridge.5)"]
     good = "1. Walk to the table.\n2. Grab the cup.\n3. Walk to the fridge.\n4. Open the fridge.\n"
     good += "5. Put the cup in the fridge."
-    assert run_plan(good, small_home, goal) == (True, 1.0, 1.0, True, 1.0)
-    assert run_plan(good.replace("4. Open the fridge.\n", ""), small_home, goal) == (False, 0.75, 0.0, True, 1.0)
-    assert run_plan("", small_home, goal) == (False, 0.0, 0.0, False, 0.0)
-    assert run_plan("I cannot do that.", small_home, []) == (False, 0.0, None, False, None)
+    assert run_plan(good, small_home, goal) == (True, 1.0, 1.0, True, 1.0, 0)
+    assert run_plan(good.replace("4. Open the fridge.\n", ""), small_home, goal) == (False, 0.75, 0.0, True, 1.0, 1)
+    assert run_plan("", small_home, goal) == (False, 0.0, 0.0, False, 0.0, 0)
+    assert run_plan("I cannot do that.", small_home, []) == (False, 0.0, None, False, None, 0)
+
+
+def test_the_home_chooses_among_plans_without_looking_at_the_goal() -> None:
+    item = next(one for one in build_family("plan_generation_seen", "eval", 20) if len(plan_steps(one.gold)) > 2)
+    scores = FamilyScores(item.family)
+    score_plans(scores, item, ["1. Fly to the moon.", "1. Grab the unicorn.", item.gold])
+    assert scores.scores == [rouge_l("1. Fly to the moon.", item.gold)]  # of the likeliest plan, not the chosen one
+    assert (scores.extra["executable"], scores.extra["chosen_executable"]) == ([0.0], [1.0])
+    assert (scores.extra["mended_executable"], scores.extra["chosen_mended_executable"]) == ([0.0], [1.0])
+    alone = FamilyScores(item.family)
+    score_plans(alone, item, [item.gold])
+    assert "chosen_executable" not in alone.extra
+    good, bad = (run_plan(text, scene_of(item), []) for text in (item.gold, "1. Watch the moon."))
+    assert good.rank < bad.rank
 
 
 def test_recorded_plans_as_text_set_the_ceiling() -> None:
@@ -95,17 +110,17 @@ async def test_chained_likelihood_equals_the_models_own(decoder: Decoder, defaul
 async def test_the_default_model_is_scored(decoder: Decoder) -> None:
     families = ("counting", "lists", "plan_generation_seen")
     items = [item for family in families for item in build_family(family, "eval", 1)]
-    scores = await evaluate(decoder, choose_dialect(decoder), items, plan_tokens=12)
+    scores = await evaluate(decoder, choose_dialect(decoder), items, plan_tokens=12, plan_samples=3)
     found = compare(items, scores, scores)
     assert set(found["tasks"]) == set(families)
     assert found["mean_relative_improvement"] in (0.0, None)
-    assert 0 <= found["executable"] <= 1
+    assert 0 <= found["executable"] <= found["chosen_executable"] <= 1
     assert "plan_generation_seen" in table(found)
 
 
 async def test_a_model_can_propose_plans_to_the_tool(decoder: Decoder) -> None:
     propose = model_proposer(decoder, choose_dialect(decoder), max_tokens=24)
-    steps = await propose("How do I polish the microwave?")
+    [steps] = await propose("How do I polish the microwave?")
     assert steps
     assert all(step and step == step.strip() for step in steps)
     await VirtualHome(propose).run("How do I polish the microwave?")  # whatever it says, nothing untried comes back

@@ -41,6 +41,8 @@ class Scripted:
         self.asked: list[tuple[str, Sampling]] = []
         self.threads: list[threading.Thread] = []
         self.cancelled = 0
+        self.others: list[str] = []
+        """What it writes first where several plans are asked for."""
 
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> list[Sample]:
         self.asked.append((bytes(prompt_ids).decode(), sampling))
@@ -52,7 +54,10 @@ class Scripted:
             raise
         if self.text == "broken":
             raise RuntimeError("the engine is gone")
-        return [Sample(token_ids=(1,), text=self.text, logprob=-1.0, finish_reason=self.finish_reason)]
+        texts = [*self.others, *[self.text] * sampling.n][: sampling.n] if sampling.n > 1 else [self.text]
+        return [
+            Sample(token_ids=(1,), text=text, logprob=-1.0, finish_reason=self.finish_reason) for text in texts
+        ]  # fmt: skip
 
 
 async def ask(query: str, decoder: Scripted, *, patience: float = 8.0) -> Result | None:
@@ -140,6 +145,17 @@ async def test_an_order_that_nobody_recorded_needs_the_model() -> None:
     assert await ask("How do I heat up the milk?", Scripted("Turn on the oven.")) is None
 
 
+async def test_where_the_first_plan_is_no_use_and_none_is_known_more_are_drawn() -> None:
+    decoder = Scripted("Turn on the oven.")
+    decoder.others = ["Put the cat in the microwave.", "Put the milk in the microwave.\nTurn on the microwave."]
+    heated = await ask("How do I heat up the milk?", decoder)
+    assert title(heated).startswith("VirtualHome simulated home, plan proposed by the model")
+    assert [(sampling.n, sampling.temperature > 0) for _, sampling in decoder.asked] == [(1, False), (4, True)]
+    # A known plan stands in at once.
+    await ask("How do I watch TV?", watching := Scripted("Turn on the oven."))
+    assert len(watching.asked) == 1
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -175,17 +191,17 @@ async def test_a_model_with_no_time_is_not_asked() -> None:
 
 async def test_the_last_step_of_a_cut_plan_is_left_out() -> None:
     propose = model_proposer(Scripted("Walk to the kitchen.", "Grab the c", finish_reason="length"), Bytes())  # type: ignore[arg-type]
-    assert await propose("make coffee") == ["walk to the kitchen"]
+    assert await propose("make coffee") == [["walk to the kitchen"]]
 
 
 def test_a_proposer_works_where_the_decoders_loop_no_longer_runs() -> None:
     loop = asyncio.new_event_loop()
     propose = model_proposer(Scripted("Walk to the kitchen."), Bytes(), loop=loop)  # type: ignore[arg-type]
-    assert asyncio.run(_run(propose)) == ["walk to the kitchen"]
+    assert asyncio.run(_run(propose)) == [["walk to the kitchen"]]
     loop.close()
 
 
-async def _run(propose) -> Sequence[str]:
+async def _run(propose) -> Sequence[Sequence[str]]:
     return await propose("make coffee")
 
 

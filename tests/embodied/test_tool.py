@@ -22,8 +22,8 @@ from toolset.conformance import check_tool
 async def ask(query: str, proposal: Sequence[str] | None = None) -> str:
     """The tool's answer as text, empty where the query is not its."""
 
-    async def propose(request: str) -> Sequence[str]:
-        return proposal or []
+    async def propose(request: str, count: int = 1) -> Sequence[Sequence[str]]:
+        return [proposal or []] * count
 
     results = await VirtualHome(propose if proposal is not None else None).run(query)
     assert all(result.source is not None and "VirtualHome" in result.source.title for result in results)
