@@ -54,7 +54,11 @@ NUMBERING = re.compile(
 )
 PHRASE = re.compile(r"\b(?:from|in|on|into|onto|at|with|and|to)\b")
 """No thing's name holds these words, so a name that does is a badly cut sentence."""
-GO = re.compile(r"(?:walk|go|run|head|move|enter|return|find|locate)\b", re.IGNORECASE)
+PLACE = re.compile(
+    r"(?:\w+ ){0,2}(?:\w*room|kitchen|hall|hallway|corridor|entrance|garage|garden|yard|office|closet|basement|cellar|"
+    r"attic|balcony|terrace|pantry|laundry|toilet|house|home)"
+)
+"""What people call parts of a home, to tell a place that is not there from a thing that is not there."""
 ARTICLE = re.compile(r"^(?:the|a|an|some|my|your|his|her)\s+", re.IGNORECASE)
 
 
@@ -168,13 +172,12 @@ def must_find(simulator: Simulator, state: State, name: str) -> int:
 
 
 def leads_nowhere(sentence: str, simulator: Simulator) -> bool:
-    """Whether a step only goes to a place that this home does not have, such as a living room: the next steps go where
-    they need to be by themselves.
+    """Whether a step only goes to a place that this home does not have, such as a garage: the next steps go where they
+    need to be by themselves. A step that does anything else is a step, known or not.
     """
-    if not GO.match(NUMBERING.sub("", sentence).strip()):
-        return False
-    try:
-        read_step(sentence, simulator, initial(simulator.scene))
-    except ProgramError:
-        return True
+    line = NUMBERING.sub("", sentence).strip().rstrip(".!;, ")
+    for pattern, action in patterns():
+        said = pattern.fullmatch(line) if action in (Action.WALK, Action.RUN, Action.FIND) else None
+        if said and PLACE.fullmatch(plain(said["a"])):
+            return find_thing(simulator, initial(simulator.scene), said["a"]) is None
     return False

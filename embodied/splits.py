@@ -20,7 +20,8 @@ Item = TypeVar("Item")
 EVAL_ACTIVITIES = frozenset(
     {"Make coffee", "Wash clothes", "Set up table", "Read book", "Turn on light", "Put groceries in Fridge"}
 )
-"""Held out whole: no program, goal or question of training is about them."""
+"""Held out whole: no recorded program and no question of training is of them. A goal that is sampled for training from
+what can be done in a home may hold a fact that one of them brings about as well, such as a light that is on."""
 TRAIN_SEEDS = range(0, 1_000_000)
 EVAL_SEEDS = range(1_000_000, 2_000_000)
 """Seeds of generated homes."""

@@ -79,7 +79,8 @@ def does(order: str, scene: Scene, plan: Repaired, known: Advice | None) -> bool
     things = {name for _, names in done for name in names}
     about = {name for name in things if is_named(order, scene, name)}
     if known is None:
-        return bool(about) and keeps_to(done, about)
+        acts = any(action not in PREPARING and about & {*names} for action, names in done)
+        return acts and keeps_to(done, about)
     wanted = deeds(known.plan.steps, scene)
     about |= {name for _, names in wanted for name in names}
     if known.ordered:

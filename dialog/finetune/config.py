@@ -128,7 +128,7 @@ class Config(Settings):
     method: Method = "ewc"
     start: str | None = Field(
         default=None,
-        description="An adapter to go on from: its name, or its folder. Of the same dialect and lora.rank.",
+        description="An adapter to go on from: its name, or its folder. Of the same dialect, rank and held-out data.",
     )
     tasks: dict[str, Task] = Field(min_length=1)
     held_out: float = Field(default=0.1, ge=0.0, lt=1.0, description="Share of the contexts kept for evaluation.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dialog.errors import FinetuneError
-from dialog.finetune.adapters import AdapterStore, adapter_label, named_adapter
+from dialog.finetune.adapters import AdapterCard, AdapterStore, adapter_label, named_adapter
 from dialog.finetune.config import Config
 from dialog.finetune.identity import file_digest
 
@@ -45,7 +45,35 @@ def find_start(config: Config, folder: Path, store: AdapterStore, revision: str)
     ):
         if has != wants:
             raise FinetuneError(f"start {config.start} has {key} {has}, but this run {wants}. Set {key}={has}.")
+    if config.start == config.name:
+        raise FinetuneError(
+            f"start {config.start} is this run's own name, so that the same command would go on from another version "
+            f"each time. Set start={adapter_label(path)}."
+        )
+    check_held_out(config, card)
     return StartAdapter(adapter_label(path), path, file_digest(weights))
+
+
+def check_held_out(config: Config, card: AdapterCard | None) -> None:
+    """Raises FinetuneError where `start` may have been trained on what this run measures on.
+
+    A split depends on a record's context and on the share that is held out; what is left out of training, on the text
+    that retention is measured on.
+    """
+    recipe = card.recipe if card else {}
+    held_out, texts = recipe.get("held_out"), (recipe.get("retention") or {}).get("texts")
+    if held_out is not None and held_out != config.held_out:
+        raise FinetuneError(
+            f"start {config.start} was trained with held_out {held_out}, this run holds out {config.held_out}: it "
+            f"would be measured on what was trained on. Set held_out={held_out}."
+        )
+    if texts is not None and {Path(text).name for text in texts} != {
+        Path(text).name for text in config.retention.texts
+    }:
+        raise FinetuneError(
+            f"start {config.start} measured retention on {', '.join(texts)} and kept it out of its training; this run "
+            "measures on other text, which it may have been trained on. Set retention.texts to those."
+        )
 
 
 def load_start(adapted: Any, start: StartAdapter) -> None:

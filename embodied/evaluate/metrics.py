@@ -22,6 +22,7 @@ from embodied.world.state import State, initial
 
 RESAMPLES = 2_000
 LONGEST_PLAN = 80
+LISTED = re.compile(r"\s*(?:(?:step\s*)?\d+\s*[.):\-]|[-*•])", re.IGNORECASE)
 
 
 def lcs_length(a: Sequence[str], b: Sequence[str]) -> int:
@@ -44,7 +45,7 @@ def rouge_l(candidate: str, reference: str) -> float:
 def plan_steps(text: str) -> list[str]:
     """The steps of a written plan: one a line, without numbering and final dots; prose before the first is left out."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    numbered = [line for line in lines if NUMBERING.match(line)]
+    numbered = [line for line in lines if LISTED.match(line)]  # "then" and "next" begin steps of prose as well
     return [NUMBERING.sub("", line).strip(" .").lower() for line in (numbered or lines)][:LONGEST_PLAN]
 
 

@@ -23,10 +23,13 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def pooled(scores: Scores | None, name: str) -> float | None:
-    """The mean of a further figure over all plan items; None where there is none."""
-    values = [value for family in (scores or {}).values() for value in family.extra.get(name, [])]
-    return round(mean(values), 4) if values else None
+def pooled(scores: Scores, name: str, key: str) -> dict[str, float | None]:
+    """The mean of a further figure over all plan items as `key`, with its interval; None where there is none."""
+    values = [value for family in scores.values() for value in family.extra.get(name, [])]
+    if not values:
+        return {key: None}
+    low, high = interval(values)
+    return {key: round(mean(values), 4), f"{key}_low": round(low, 4), f"{key}_high": round(high, 4)}
 
 
 def compare(items: Sequence[Item], base: Scores, tuned: Scores | None = None) -> dict[str, Any]:
@@ -60,13 +63,15 @@ def compare(items: Sequence[Item], base: Scores, tuned: Scores | None = None) ->
             row[f"{extra}_tuned"] = round(mean(other.extra.get(extra, [])), 4) if other else None
         tasks[name] = row
     gains = [row["relative_improvement"] for row in tasks.values() if row["relative_improvement"] is not None]
+    outcomes: dict[str, float | None] = {}
+    for name in PLAN_FIGURES:
+        outcomes |= pooled(tuned or base, name, name) | pooled(base, name, f"{name}_base")
     return {
         "n": len(items),
         "tasks": tasks,
         "mean_relative_improvement": round(mean(gains), 4) if gains else None,
         "left_out": [name for name, row in tasks.items() if tuned and row["relative_improvement"] is None],
-        **{name: pooled(tuned or base, name) for name in PLAN_FIGURES},
-        **{f"{name}_base": pooled(base, name) for name in PLAN_FIGURES},
+        **outcomes,
     }
 
 
@@ -86,9 +91,18 @@ def table(found: Mapping[str, Any]) -> str:
     for key, value in found.items():
         if key == "left_out" and value:
             lines.append(f"{'left out of the mean (base is 0)':34} {', '.join(value)}")
-        elif key not in ("tasks", "n", "left_out") and value is not None:
-            lines.append(f"{key:34} {value}")
+        elif key not in ("tasks", "n", "left_out") and value is not None and not key.endswith(("_low", "_high")):
+            low, high = found.get(f"{key}_low"), found.get(f"{key}_high")
+            lines.append(f"{key:34} {value}" + (f" ({low} to {high})" if low is not None else ""))
     return "\n".join(lines)
+
+
+def check_plot(path: Path) -> None:
+    """Raises TaskError where a plot cannot be written to `path`."""
+    if path.suffix.lower() not in (".svg", ".png", ".pdf"):
+        raise TaskError(f"a plot is written as .svg, .png or .pdf, not as {path.name!r}. Give --plot such a name.")
+    if not path.parent.is_dir():
+        raise TaskError(f"there is no folder {path.parent} for the plot. Make it, or give --plot another place.")
 
 
 def plot(found: Mapping[str, Any], path: Path) -> None:

@@ -77,7 +77,8 @@ def explore(**options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def tasks(out: Path, count: int, seed: int, plans: Path | None, as_json: bool) -> None:
     """Training examples of the four families, for `groundling finetune embodied`: plan generation, activity
-    recognition, counting and object path tracking. None is about a held-out activity or home.
+    recognition, counting and object path tracking. None is of a held-out activity, and stories are of other homes than
+    the evaluation's.
 
     \b
       groundling collect tasks -n 2600 --out data/experience.jsonl

@@ -22,7 +22,11 @@ import click
     help="Plans written per item; the first is the likeliest, the others are sampled.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 80), default=0, show_default=True, help="Draws other items.")
-@click.option("--texts", type=click.Path(path_type=Path), help="General text: perplexity before and after beside it.")
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path),
+    help="General text, the half that training leaves out: perplexity before and after.",
+)
 @click.option("--plot", "plot_to", type=click.Path(path_type=Path), help="Also draw the figures into this file.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda …")
 @click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Keep the result here.")
@@ -56,26 +60,32 @@ def command(
       groundling eval embodied --family counting --family lists --json
     """
     from embodied.evaluate import table
+    from embodied.evaluate.report import check_plot, plot
     from embodied.tasks import FAMILIES, build_items
+    from serve.adapters import find_adapter
     from serve.assemble import AgentOptions
     from serve.cli.eval_saved import Saved, save_result, subject_of
     from serve.progress import progress
     from serve.store import DEFAULT_MODEL
 
+    adapter = None if adapter == "none" else adapter
+    # What is named wrongly is found before the long work.
+    find_adapter(adapter or "none", model or DEFAULT_MODEL)
+    measured = measured_half(texts) if texts else []
+    if plot_to is not None:
+        check_plot(plot_to)
     with progress("building tasks"):
         items = build_items("eval", limit, families=families or FAMILIES, seed=seed)
-    adapter = None if adapter == "none" else adapter
     found = asyncio.run(measure(items, model, engine, device, adapter, plans))
-    found["perplexity_base"] = perplexity_of(texts, model, None) if texts else None
-    found["perplexity_tuned"] = perplexity_of(texts, model, adapter) if texts and adapter else None
+    if measured:
+        found |= perplexity_of(measured, model, None, "perplexity_base")
+        found |= perplexity_of(measured, model, adapter, "perplexity_tuned") if adapter else {}
     if save is not None:
         subject = subject_of(AgentOptions(model=model or DEFAULT_MODEL, engine=engine, adapter=adapter or "none"))
         save_result(save, Saved(eval="embodied", data=f"seed-{seed}", subject=subject, figures=found))
-    if plot_to is not None:
-        from embodied.evaluate.report import plot
-
-        plot(found, plot_to)
     click.echo(json.dumps(found) if as_json else table(found))
+    if plot_to is not None:
+        plot(found, plot_to)
 
 
 async def measure(
@@ -101,11 +111,18 @@ async def measure(
     return compare(items, *scored)
 
 
-def perplexity_of(texts: Path, model: str | None, adapter: str | None) -> float:
-    """Perplexity on general text, of the model or of the model with its adapter."""
+def measured_half(texts: Path) -> list[str]:
+    """The paragraphs that a finetuning run with these `retention.texts` measures on, and never trains on."""
+    from dialog.finetune.retention import general_text
+
+    return general_text([texts], learns=False)[1]
+
+
+def perplexity_of(texts: Sequence[str], model: str | None, adapter: str | None, key: str) -> dict[str, float]:
+    """Perplexity of the model, or of the model with its adapter, as `key`, with its interval."""
     import torch
 
-    from dialog.finetune.retention import perplexity, read_texts, stretches
+    from dialog.finetune.retention import perplexity, stretches
     from serve.adapters import find_adapter
     from serve.engines.loading import load_model, load_tokenizer, merge_adapter
     from serve.store import DEFAULT_MODEL, ModelStore
@@ -115,4 +132,8 @@ def perplexity_of(texts: Path, model: str | None, adapter: str | None) -> float:
     folder, _ = find_adapter(adapter or "none")
     if folder is not None:
         loaded = merge_adapter(loaded, folder, model_name=stored.name, revision=stored.revision)
-    return round(perplexity(loaded, stretches(load_tokenizer(stored.path), read_texts(texts), 16_384)).perplexity, 4)
+    read = perplexity(loaded, stretches(load_tokenizer(stored.path), texts, 16_384))
+    found = {key: round(read.perplexity, 4)}
+    if span := read.interval():
+        found |= {f"{key}_low": round(span.low, 4), f"{key}_high": round(span.high, 4)}
+    return found

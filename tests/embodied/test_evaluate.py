@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def test_rouge_and_common_steps() -> None:
     assert rouge_l("the cat sat", "the cat lay") == pytest.approx(2 / 3)
     assert step_overlap("1. Walk.\n2. Sit.", "1. Walk.\n2. Read.\n3. Sit.") == pytest.approx(2 / 3)
     assert plan_steps("Sure! Here it is:\n1. Walk to the bed.\n2) Sleep.") == ["walk to the bed", "sleep"]
+    assert plan_steps("Grab the cup.\nThen drink the cup.") == ["grab the cup", "drink the cup"]
 
 
 def test_plans_are_run_as_they_stand(small_home: Scene) -> None:
@@ -68,6 +70,12 @@ def test_the_home_chooses_among_plans_without_looking_at_the_goal() -> None:
     assert "chosen_executable" not in alone.extra
     good, bad = (run_plan(text, scene_of(item), []) for text in (item.gold, "1. Watch the moon."))
     assert good.rank < bad.rank
+
+
+def test_only_a_place_that_is_not_there_is_passed_over(small_home: Scene) -> None:
+    assert run_plan("1. Walk to the garage.\n2. Grab the cup.", small_home, []).mended
+    for deed in ("Move the cup to the moon", "Return the book to the shelf", "Enter the password", "Find the unicorn"):
+        assert not run_plan(f"1. Grab the cup.\n2. {deed}.", small_home, []).mended
 
 
 def test_recorded_plans_as_text_set_the_ceiling() -> None:
@@ -114,6 +122,7 @@ async def test_the_default_model_is_scored(decoder: Decoder) -> None:
     found = compare(items, scores, scores)
     assert set(found["tasks"]) == set(families)
     assert found["mean_relative_improvement"] in (0.0, None)
+    assert found["executable_low"] <= found["executable"] <= found["executable_high"]
     assert 0 <= found["executable"] <= found["chosen_executable"] <= 1
     assert "plan_generation_seen" in table(found)
 
@@ -123,7 +132,8 @@ async def test_a_model_can_propose_plans_to_the_tool(decoder: Decoder) -> None:
     [steps] = await propose("How do I polish the microwave?")
     assert steps
     assert all(step and step == step.strip() for step in steps)
-    await VirtualHome(propose).run("How do I polish the microwave?")  # whatever it says, nothing untried comes back
+    results = await VirtualHome(propose).run("How do I polish the microwave?")
+    assert all(result.text.endswith("steps work in the simulated home.") for result in results)
 
 
 def scored(family: str, values: list[float]) -> dict[str, FamilyScores]:
@@ -150,6 +160,21 @@ def test_the_command_prints_one_object(default_model: Path) -> None:
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert set(found["tasks"]["counting"]) >= {"base", "tuned", "low", "high", "majority"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--adapter", "embodid"], "embodid"),
+        (["--texts", "nowhere.txt"], "nowhere.txt"),
+        (["--plot", "nowhere/f.svg"], "there is no folder nowhere"),
+        (["--plot", "figures.doc"], r"not as 'figures\.doc'"),
+    ],
+)
+def test_what_is_named_wrongly_is_found_before_the_model_is_asked(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(command, ["--limit", "1", "--family", "counting", *arguments])
+    assert result.exception is not None
+    assert re.search(message, str(result.exception) + result.output)
 
 
 def test_items_have_a_conversation() -> None:

@@ -143,6 +143,7 @@ async def test_an_order_that_nobody_recorded_needs_the_model() -> None:
     assert title(heated).startswith("VirtualHome simulated home, plan proposed by the model")
     assert await ask("How do I heat up the milk?", Scripted("Put the cat in the microwave.")) is None
     assert await ask("How do I heat up the milk?", Scripted("Turn on the oven.")) is None
+    assert await ask("How do I heat up the milk?", Scripted("Grab the milk.")) is None  # that only prepares it
 
 
 async def test_where_the_first_plan_is_no_use_and_none_is_known_more_are_drawn() -> None:

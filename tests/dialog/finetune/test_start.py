@@ -53,10 +53,19 @@ def test_a_newer_version_of_the_start_is_another_run(base: Base, tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"start": "small"}, r"this run's own name.*Set start=small@v0001"),
+        ({"start": "small", "name": "more", "held_out": 0.2}, r"with held_out 0\.3, .* Set held_out=0\.3"),
+        (
+            {"start": "small", "name": "more", "retention": {"texts": ["safety.jsonl"], "max_ratio": 2.0}},
+            r"measured retention on general\.txt",
+        ),
         ({"start": "smal"}, r"start: no adapter 'smal'\. Installed: small@v0001"),
         ({"start": "small", "lora": {"rank": 4}}, r"start small has lora\.rank 2, but this run 4\. Set lora\.rank=2"),
         ({"start": "small", "dialect": "judged"}, r"start small has dialect tuned, but this run judged"),
-        ({"start": "small", "lora": {"rank": 2, "from_layer": 2}}, r"adapts 28 matrices that .*Lower lora\.from_layer"),
+        (
+            {"start": "small", "name": "more", "lora": {"rank": 2, "from_layer": 2}},
+            r"adapts 28 matrices that .*Lower lora\.from_layer",
+        ),
     ],
 )
 def test_a_start_that_does_not_fit_is_refused(base: Base, tmp_path: Path, changes: dict[str, Any], message: str):
