@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from dialog.messages import clean_text
+from dialog.messages import MARKER, clean_text
 from toolset.tool import ToolCall
 
 MAX_ITEMS = 5
 """Snippets that one turn reads."""
 MAX_CHARS = 900
 """Longest snippet, in characters (about 220 tokens)."""
-
-_MARKER = re.compile(r"\[(\d{1,3})\]")
 
 
 class Evidence(NamedTuple):
@@ -49,7 +46,7 @@ def collect(calls: Iterable[ToolCall], open_domain_tools: set[str], start: int =
                         id=source.id if source else None,
                         tool=call.tool,
                         open_domain=call.tool in open_domain_tools,
-                        lines=_MARKER.sub(r"(\1)", clean_text(result.text)),
+                        lines=MARKER.sub(r"(\1)", clean_text(result.text)),
                     )
                 )
     return found
@@ -63,4 +60,4 @@ def harmless(text: str) -> str:
     line = " ".join(clean_text(text).split())
     if len(line) > MAX_CHARS:
         line = line[:MAX_CHARS].rsplit(" ", 1)[0] + " …"
-    return _MARKER.sub(r"(\1)", line)
+    return MARKER.sub(r"(\1)", line)
