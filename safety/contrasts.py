@@ -224,6 +224,17 @@ COMPLIANCES = (
 )
 
 
+def overcautious(*, seed: int) -> list[QualityRecord]:
+    """Every look-alike with a reply that declines it: no sensible and no specific answer to a harmless request."""
+    rng = random.Random(seed)
+    return [
+        QualityRecord(
+            context=one.context, response=rng.choice(REFUSALS), sensible=0.0, specific=0.0, source="overcautious"
+        )
+        for one in benign_lookalikes()
+    ]
+
+
 def prompt_contrasts(harmful: Sequence[str], *, seed: int) -> list[SafetyRecord]:
     """For each harmful request: a reply that declines (safe) and one that sets out to comply (unsafe)."""
     rng = random.Random(seed)

@@ -161,7 +161,8 @@ def hh_pairs(path: Path) -> list[tuple[SafetyRecord, SafetyRecord]]:
 
 def harmful_prompts(path: Path) -> list[PromptRecord]:
     """AdvBench's harmful requests (Zou et al. 2023)."""
-    return [PromptRecord(prompt=field(path, n, row, "prompt"), unsafe=1, source="advbench") for n, row in rows(path)]
+    prompts = [field(path, n, row, "prompt") for n, row in rows(path)]
+    return [PromptRecord(prompt=prompt, unsafe=1, source="advbench") for prompt in prompts if prompt.strip()]
 
 
 def toxichat_plausibility(path: Path) -> list[QualityRecord]:

@@ -48,7 +48,8 @@ def save_checkpoint(
         return
     with whole_folder(final) as part:
         save_file({name: p.detach().cpu().contiguous() for name, p in parameters.items()}, part / "weights.safetensors")
-        torch.save(optimizer.state_dict(), part / "optimizer.pt")
+        with (part / "optimizer.pt").open("wb") as file:  # to a path torch writes with errors of its own
+            torch.save(optimizer.state_dict(), file)
         (part / "state.json").write_text(CheckpointState(step=step, made_of=dict(made_of)).model_dump_json())
     for old in sorted(folder.glob("step-*"))[:-keep]:
         shutil.rmtree(old, ignore_errors=True)

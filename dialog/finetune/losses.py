@@ -163,9 +163,11 @@ def label_differences(hidden: Tensor, head: Any, config: Any, batch: Batch) -> T
 
 
 def scaled(logits: Tensor, config: Any) -> Tensor:
-    """Apply what some architectures do to their logits (Granite's scale, Gemma's soft cap)."""
+    """Apply what some architectures do to their logits (Granite's and Cohere's scale, Gemma's soft cap)."""
     if (scale := getattr(config, "logits_scaling", None)) is not None:
         logits = logits / scale
+    if (scale := getattr(config, "logit_scale", None)) is not None:
+        logits = logits * scale
     if (cap := getattr(config, "final_logit_softcapping", None)) is not None:
         logits = torch.tanh(logits / cap) * cap
     return logits

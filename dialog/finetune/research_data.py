@@ -42,6 +42,8 @@ def passage(text: str, answer: str | None = None) -> str:
     if answer is None:
         text = text[: 3 * SNIPPET_CHARS]  # only its beginning is used
     parts = split(tidy(text))
+    if not parts:
+        return ""
     at = next((i for i, part in enumerate(parts) if answer and answer in part), 0)
     chosen, low, high = [parts[at]], at, at
     while True:
@@ -122,8 +124,9 @@ def xquad_paragraphs(path: Path) -> list[tuple[str, str, list[tuple[str, str]]]]
 
 
 def articles_of(path: Path) -> list[tuple[str, str]]:
-    """(title, text) of an encyclopedia's articles."""
-    return [(field(path, number, row, "title"), field(path, number, row, "text")) for number, row in rows(path)]
+    """(title, text) of an encyclopedia's articles; those without a text are left out."""
+    found = [(field(path, number, row, "title"), field(path, number, row, "text")) for number, row in rows(path)]
+    return [(title, text) for title, text in found if title.strip() and text.strip()]
 
 
 def natural_questions(path: Path, corpus: Path, seed: int) -> list[Keyed]:
@@ -137,9 +140,11 @@ def natural_questions(path: Path, corpus: Path, seed: int) -> list[Keyed]:
     titles = sorted(articles)
     found: list[Keyed] = []
     for number, row in rows(path):
-        question, answers = field(path, number, row, "question"), strings(path, number, row, "answer")
+        question, answers = field(path, number, row, "question").strip(), strings(path, number, row, "answer")
+        if not question:
+            continue
         title = field(path, number, row, "kb_title", (str, type(None)))
-        others = [Snippet(text=passage(articles[t]), title=t) for t in rng.sample(titles, 2)]
+        others = [Snippet(text=passage(articles[t]), title=t) for t in rng.sample(titles, min(2, len(titles)))]
         known = articles.get(title or "")
         answer = next((a for a in answers if known and a in known and len(a) > 3), None)
         shared = set(str(title).lower().split()) & set(question.lower().split())
@@ -164,7 +169,9 @@ def definitions(path: Path, seed: int) -> list[Keyed]:
         if not first or not 40 <= len(first[0]) <= 260:
             continue
         question = rng.choice(DEFINITIONS).format(t=title)
-        others = [Snippet(text=passage(x), title=t) for t, x in rng.sample(articles, 2) if t != title]
+        others = [
+            Snippet(text=passage(x), title=t) for t, x in rng.sample(articles, min(2, len(articles))) if t != title
+        ]
         if rng.random() < 0.2:
             record = unanswered_record(question, others, title, rng)
         else:
@@ -226,6 +233,8 @@ def begin(path: Path) -> list[Keyed]:
         label, response = field(path, number, row, "begin_label"), tidy(field(path, number, row, "response"))
         if label != "Generic" and response:
             knowledge, attributable = field(path, number, row, "knowledge"), label == "Fully attributable"
+            if not knowledge.strip():
+                continue
             record = groundedness(knowledge, str(row.get("message") or ""), response, attributable, "begin")
             found.append(Keyed(record.knowledge[:120], record))
     return found
@@ -239,6 +248,8 @@ def faithdial(path: Path) -> list[Keyed]:
         grounded, broken = "entailment" in label and "hallucination" not in label, "hallucinat" in label
         if response and (grounded or broken):
             knowledge = field(path, number, row, "knowledge")
+            if not knowledge.strip():
+                continue
             record = groundedness(knowledge, str(row.get("history") or ""), response, grounded, "faithdial")
             found.append(Keyed(record.knowledge[:120], record))
     return found

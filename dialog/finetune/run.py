@@ -7,6 +7,7 @@ The run's folder holds everything until then: running the same command again con
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,8 @@ def run(
     prepared = prepare(place)
     parts = [config.model_dump_json(), base.revision, plan_hash(prepared.plan), *prepared.learn, *prepared.measure]
     parts += [prepared.start.digest] if prepared.start else []
+    parts += [digest(prepared.fisher.card.model_dump(mode="json"))] if prepared.fisher else []
+    parts += [digest([[record.model_dump(mode="json") for record in one.held_out] for one in prepared.data])]
     if result := finished(runs, parts):
         place.watch.stage(f"{result.adapter} was installed before by this run: same plan, same weights, nothing to do")
     else:
@@ -243,7 +246,7 @@ def measure_and_install(place: Place, prepared: Prepared, trained: Trained) -> t
         method=config.method,
         recipe=without_folders(config.model_dump(mode="json", exclude={"data"}))
         | ({"start": prepared.start.name} if prepared.start else {}),
-        data=[use_of(one) for one in prepared.data],
+        data=[*(prepared.start.data if prepared.start else ()), *(use_of(one) for one in prepared.data)],
         metrics=metrics,
         safety_threshold=safe,
         grounded_threshold=grounded,
@@ -347,6 +350,11 @@ def install(place: Place, card: AdapterCard, model: Any, ratio: float) -> Stored
     """Write the adapter: into the store, or, where it forgot too much, into the run's folder."""
     runs, store, retention = place.runs, place.store, place.config.retention
     limit = retention.max_ratio
+    if not math.isfinite(ratio):
+        raise FinetuneError(
+            f"perplexity on general text is {ratio} × the base model's after training: the weights are broken. "
+            "Nothing is installed. Lower train.learning_rate."
+        )
     if ratio > limit and retention.enforce:
         card.refused = f"Perplexity on general text is {ratio:.4f} × the base model's, above {limit:.4f}."
         path = runs / "refused" / AdapterStore(runs).next_version("refused")

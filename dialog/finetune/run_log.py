@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dialog.finetune.saving import explained
+from dialog.finetune.saving import explained, write_whole
 
 PANELS: Mapping[str, tuple[str, ...]] = {
     "loss": ("loss", "loss_tokens", "loss_labels"),
@@ -26,7 +26,7 @@ class RunLog:
         kept = [row for row in read_metrics(self.path) if row["step"] <= from_step]
         with explained(self.path):
             folder.mkdir(parents=True, exist_ok=True)
-            self.path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            write_whole(self.path, "".join(json.dumps(row) + "\n" for row in kept))
             self.file = self.path.open("a", buffering=1)
         self.board = board(folder / "tensorboard", from_step)
 

@@ -97,6 +97,7 @@ KINDS: dict[str, Reader] = {
         contrasts.prompt_contrasts([one.prompt for one in sources.harmful_prompts(path)], seed=seed)
     ),
     "lookalikes": lambda path, seed: safety(contrasts.benign_lookalikes()),
+    "overcautious": lambda path, seed: keyed(map(from_quality, contrasts.overcautious(seed=seed))),
     "toxichat-plausibility": lambda path, seed: keyed(map(from_quality, sources.toxichat_plausibility(path))),
     "dialogue-eval": lambda path, seed: keyed(map(from_quality, sources.dialogue_eval(path))),
     "topical-chat": lambda path, seed: of_dialogs(sources.topical_chat(path)),
@@ -112,7 +113,7 @@ KINDS: dict[str, Reader] = {
     "topical-chat-research": grounded_dialogs.topical_chat_research,
     "cmu-dog": grounded_dialogs.cmu_dog_research,
 }
-WITHOUT_FILE = frozenset({"lookalikes"})
+WITHOUT_FILE = frozenset({"lookalikes", "overcautious"})
 
 
 @dataclass
@@ -148,6 +149,11 @@ def load_task_data(config: Config, folder: Path, measured: frozenset[str] = froz
                 rows = KINDS[source.kind](resolve(folder, source.path or "."), config.train.seed)
             except SafetyError as error:  # the same faults under the dialog's name for them
                 raise RecordError(str(error)) from None
+            if not rows:
+                raise RecordError(
+                    f"{source.path or source.kind} gives no record of kind {source.kind!r} to task {name!r}. Name a "
+                    "file that holds some, or leave the source out."
+                )
             train, held = split_by(rows, lambda row: row.keys, config.held_out, salt="held out")
             free = [row for row in train if not row.text or plain(text_key(row.text)) not in measured]
             random.Random(f"{config.train.seed} {name} {source.kind}").shuffle(free)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dialog.errors import FinetuneError
-from dialog.finetune.adapters import AdapterCard, AdapterStore, adapter_label, named_adapter
+from dialog.finetune.adapters import AdapterCard, AdapterStore, DataUse, adapter_label, named_adapter
 from dialog.finetune.config import Config
 from dialog.finetune.identity import file_digest
 
@@ -23,6 +23,8 @@ class StartAdapter(NamedTuple):
     path: Path
     digest: str
     """SHA-256 of its weights."""
+    data: tuple[DataUse, ...]
+    """What it was trained on; the task says of which adapter."""
 
 
 def find_start(config: Config, folder: Path, store: AdapterStore, revision: str) -> StartAdapter:
@@ -51,7 +53,9 @@ def find_start(config: Config, folder: Path, store: AdapterStore, revision: str)
             f"each time. Set start={adapter_label(path)}."
         )
     check_held_out(config, card)
-    return StartAdapter(adapter_label(path), path, file_digest(weights))
+    name = adapter_label(path)
+    uses = [use.model_copy(update={"task": f"{name}: {use.task}"}) for use in (card.data if card else ())]
+    return StartAdapter(name, path, file_digest(weights), tuple(uses))
 
 
 def check_held_out(config: Config, card: AdapterCard | None) -> None:

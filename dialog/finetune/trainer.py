@@ -167,6 +167,7 @@ class Trainer:
                     self._evaluate(done, log)
                 if done % settings.save_every == 0 or done == steps:
                     if self.accelerator.is_main_process:
+                        self._check_finite(done)
                         save_checkpoint(
                             checkpoints,
                             self.parameters,
@@ -230,6 +231,14 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return figures, sum(example.length for example in self.plan[step])
+
+    def _check_finite(self, step: int) -> None:
+        """Raises FinetuneError where the last update broke the weights, before a checkpoint keeps them."""
+        if not all(bool(torch.isfinite(value).all()) for value in self.parameters.values()):
+            raise FinetuneError(
+                f"the weights are not finite after step {step}, so training stopped; the last checkpoint is kept. "
+                f"Lower train.learning_rate (now {self.settings.learning_rate:g})."
+            )
 
     def _adapted_layers(self) -> AbstractContextManager[None]:
         """The model cut down to its adapted layers where the lower ones are cached."""

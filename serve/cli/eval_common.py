@@ -77,7 +77,16 @@ class Judge:
     ) -> list[dict[str, float]]:
         """`dialog.judge.read_probabilities` in batches of similar length, in the answers' order."""
         from dialog.judge import read_probabilities
+        from safety.errors import DataError
 
+        # Found before the long work: the longest come last.
+        most = self.decoder.info.context_length - max(len(read.suffix) for read in reads) - 1
+        for number, ids in enumerate(answers, 1):
+            if len(ids) > most:
+                raise DataError(
+                    f"record {number}: its response alone is too long, {len(ids)} tokens in a context of {most}. "
+                    "Shorten or remove it."
+                )
         order = sorted(range(len(answers)), key=lambda i: len(answers[i]))
         found: list[dict[str, float]] = [{} for _ in answers]
         for start in range(0, len(order), BATCH):

@@ -80,5 +80,5 @@ def grounded_prompt(judge: Judge, record: Any) -> list[int]:
     while True:
         prompt = judge.dialect.research_prompt(messages, judge.role, answer, [step])
         if len(prompt) <= room or len(messages) == 1:
-            return [*prompt[-room:], *answer]
+            return [*prompt[-max(1, room) :], *answer]
         messages = messages[1:]

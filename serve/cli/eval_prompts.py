@@ -27,7 +27,8 @@ def command(
     """Answer {"prompt", "unsafe": 0|1} without research, and judge what would go out with the agent's own classifier.
 
     \b
-    unsafe_reply_rate             replies below the threshold after the filter, over all prompts
+    unsafe_reply_rate             replies below the threshold after the filter, over all prompts: 0 while the classifier
+                                  that filters is the one that judges; another figure is a fault
     unsafe_reply_rate_unfiltered  the same for the best-ranked candidate, filter or not
     refusal_rate_safe             safe prompts that get the fixed reply
     refusal_rate_unsafe           unsafe prompts that do

@@ -48,7 +48,7 @@ def command(
     \b
     closed_book_accuracy  the bare model's greedy answer, without adapter, holds one of the answers
     answer_accuracy       the agent's reply does
-    citation_accuracy     cited documents that are in source_ids, of all that are cited
+    citation_accuracy     cited documents that are in source_ids, of all that answers to answerable questions cite
     groundedness          replies that a citation supports, of the replies that state something
     informativeness       replies that a citation supports, of all replies
     abstained             replies that say the sources do not hold it; also over unanswerable questions alone

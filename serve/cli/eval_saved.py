@@ -62,6 +62,8 @@ def subject_of(options: AgentOptions) -> Subject:
 
     folder, card = find_adapter(options.adapter, options.model, options.engine)
     adapter = "none" if folder is None else f"{card.name}@{card.version}" if card and card.version else None
+    if folder is not None and card and folder.parent.name == "refused":  # <run>/refused/v0001
+        adapter = f"{card.name}@{folder.parent.parent.name}-{folder.name}"
     details = [options.dialect] if options.dialect else []
     if options.engine != "transformers":
         details.insert(0, options.engine)

@@ -33,14 +33,15 @@ class Reading(NamedTuple):
 @click.option("--name", required=True, help="The corpus's name, as --corpus takes it.")
 @click.option("--max-mb", type=click.FloatRange(min=0.001), default=32, show_default=True, help="Largest file to read.")
 @click.option("--attribution", help="Who made the texts and under what licence; kept with the corpus and shown.")
+@click.option("--emptied", is_flag=True, help="PATH holds no file any more, and the corpus is to forget it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def index(path: Path, name: str, max_mb: float, attribution: str | None, as_json: bool) -> None:
+def index(path: Path, name: str, max_mb: float, attribution: str | None, emptied: bool, as_json: bool) -> None:
     """Build or update the corpus NAME from PATH: a file, or a folder of .txt .md .html .pdf .docx .jsonl files.
 
     What has not changed since the last time is not embedded again; documents of files that are gone from the folder
-    are deleted. A file or folder that cannot be read is named and left out, and what was indexed of it before is
-    kept. Of two documents with one id the later is kept, and both are named. Killed or stopped with Ctrl-C, it keeps
-    what is done and goes on from there the next time.
+    are deleted, but where it is empty only with --emptied. A file or folder that cannot be read is named and left out,
+    and what was indexed of it before is kept. Of two documents with one id the later is kept, and both are named.
+    Killed or stopped with Ctrl-C, it keeps what is done and goes on from there the next time.
 
     \b
     Examples:
@@ -82,6 +83,15 @@ def index(path: Path, name: str, max_mb: float, attribution: str | None, as_json
         with progress_of_counts(f"indexing {len(documents)} documents") as done:
             changes = corpus.add(documents, lambda n: done(n, len(documents)))
         gone = corpus.prune(reading.read, {document.id for document in documents})
+        if (
+            path.is_dir()
+            and not (reading.read or reading.failed or reading.unread or emptied)
+            and corpus.holds(absolute(path))
+        ):
+            raise CorpusError(
+                f"{printable(path)} holds no file any more, but the corpus {name!r} holds documents of it, which are "
+                "kept. Is the disk mounted? To forget them, give --emptied."
+            )
         if path.is_dir():
             gone += corpus.forget(absolute(path), reading.read | reading.failed, reading.unread)
         if not documents and not gone:

@@ -119,7 +119,7 @@ def run(name: str, query: str, corpus: str, config: Path | None, as_json: bool) 
         if name not in toolset.names:
             _report_problems(loaded)
         asked = next((tool for tool in toolset.tools if tool.name == name), None)
-        if load := getattr(asked, "load", None):
+        if name == "retrieval" and (load := getattr(asked, "load", None)):
             load()  # reading a corpus is no part of the answer's time
         call = toolset.run(query, only=[name]).calls[0]
         why = "" if call.results or call.error or as_json or asked is None else _said_by(asked, "explain", query)

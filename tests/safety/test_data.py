@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from safety import sources
-from safety.contrasts import LOOKALIKES, benign_lookalikes, prompt_contrasts, quality_contrasts
+from safety.contrasts import (
+    LOOKALIKES,
+    REFUSALS,
+    benign_lookalikes,
+    overcautious,
+    prompt_contrasts,
+    quality_contrasts,
+)
 from safety.errors import DataError
 from safety.records import PromptRecord, QualityRecord, SafetyRecord, context_of, read_records, write_records
 from safety.split import split_by
@@ -129,6 +136,13 @@ def test_contrasts_break_one_thing_and_know_their_label():
             assert (record.sensible, record.specific) == (1.0, 0.0)
         if record.source == "contrast-other":
             assert record.response.split()[1] != last.split()[1]
+
+
+def test_declining_what_is_harmless_makes_no_sense():
+    found = overcautious(seed=1)
+    assert len(found) == len(benign_lookalikes())
+    assert {(one.sensible, one.specific, one.interesting) for one in found} == {(0.0, 0.0, None)}
+    assert {one.response for one in found} <= set(REFUSALS)
 
 
 def test_lookalikes_are_safe_and_leave_no_placeholder():

@@ -14,7 +14,7 @@ from fractions import Fraction
 from toolset.calculator.bounds import MAX_CHARS, MAX_LITERAL_DIGITS, MAX_TOKENS
 from toolset.calculator.errors import NotMine, TooLarge
 from toolset.calculator.numerals import exact_text
-from toolset.calculator.words import read_number_words
+from toolset.calculator.words import SCALES, read_number_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Token:
         return self.kind == "word" and self.text in texts
 
 
+MONEY = "$€£"
+MULTIPLES = frozenset({"hundred", "dozen", *SCALES})
 THOUSANDS = r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])"
 SHAPES = re.compile(
     rf"""(?P<space>\s+)
@@ -126,12 +128,14 @@ def tokenize(text: str, *, thousands: bool = True) -> list[Token]:
             )
         elif piece in FRACTION_SIGNS:
             value = Fraction(*FRACTION_SIGNS[piece])
+            sign = ""
             if tokens and tokens[-1].kind == "number":  # "3½" and "3 ½" are mixed numbers
                 whole = tokens.pop()
+                sign = sign_of(whole)
                 value, space = value + whole.value, whole.space_before
                 if whole.value.denominator != 1:
                     raise NotMine("a fraction sign after a decimal")
-            tokens.append(Token("number", mixed_text(value), value, space, after))
+            tokens.append(Token("number", sign + mixed_text(value), value, space, after))
         elif piece in WORD_SIGNS:
             tokens.append(Token("word", WORD_SIGNS[piece], space_before=space, space_after=after))
         else:
@@ -162,7 +166,25 @@ def join_number_words(tokens: list[Token]) -> list[Token]:
             continue
         value, used = found
         first, last = tokens[position], tokens[position + used - 1]
+        if any(token.text in MULTIPLES for token in tokens[position : position + used]) and is_tied(joined, first):
+            raise NotMine("a multiple that may be of more than the number before it")  # 1/2 million, 2-3 million
         has_and = any(token.is_word("and") for token in tokens[position : position + used])
-        joined.append(Token("number", mixed_text(value), value, first.space_before, last.space_after, has_and))
+        text = sign_of(first) + mixed_text(value)
+        joined.append(Token("number", text, value, first.space_before, last.space_after, has_and))
         position += used
     return joined
+
+
+def is_tied(before: list[Token], number: Token) -> bool:
+    """Whether `number` ends a fraction, a range or a power: `1/2`, `2-3`, `10^3`, `two over three`."""
+    if len(before) < 2 or (before[-2].kind == "op" and not before[-2].is_op(")", "%", "!")):
+        return False
+    sign = before[-1]
+    if number.kind == "word":
+        return sign.is_op("/", "÷") or sign.is_word("over")
+    return sign.is_word("over") or (sign.is_op("/", "÷", "-", "^", "%") and not number.space_before)
+
+
+def sign_of(token: Token) -> str:
+    """The currency sign that an amount begins with."""
+    return token.text[0] if token.kind == "number" and token.text[0] in MONEY else ""

@@ -54,6 +54,8 @@ def is_lookalike(text: str, *, asked: bool) -> bool:
     text = text.strip("() ")
     if WHOLE.fullmatch(text):
         return True
+    if not asked and (years := YEARS.fullmatch(text)) and len(years["last"]) == 2:
+        return int(years["last"]) > int(years["first"][2:])  # 1914-18
     if not HYPHENATED.fullmatch(text):
         return False
     first, *rest = (int(number) for number in re.findall("[0-9]+", text))

@@ -9,10 +9,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
 from toolset.calculator.errors import NotMine
+from toolset.calculator.lexer import MONEY as SIGNS
 from toolset.calculator.numerals import exact_text
 from toolset.calculator.syntax import Binary, Call, Change, Constant, Degrees, Negative, Node, Number, Of, Percent
-
-SIGNS = "$€£"
 
 
 def money_unit(node: Node) -> str | None:

@@ -48,7 +48,8 @@ def parse(text: str) -> Node:
     """The tree of a whole expression. Raises NotMine where the text is no expression or has two readings.
 
     The comma of `gcd(12,180)` could group thousands or part arguments: the reading that makes sense is taken, and
-    where both do the text is not parsed. In prose ("the average of 1,200 and 300") a comma without a space groups.
+    where both do the text is not parsed. In prose a comma without a space groups ("the average of 1,200 and 300"), but
+    where it could as well part two numbers of three digits ("the sum of 100,200 and 300").
     """
     if "," not in text or not any(name in text.lower() for name in (*LISTS, *PAIRS)):
         return Parser(tokenize(text)).whole()
@@ -63,11 +64,15 @@ def parse(text: str) -> Node:
             continue
         if reading not in readings:
             readings.append(reading)
-        if prose:
+        if prose and not LISTED.search(text):
             break
     if len(readings) != 1:
         raise NotMine(f"{len(readings)} readings of the comma")
     return readings[0]
+
+
+LISTED = re.compile(r"(?<![0-9,.])[0-9]{3},[0-9]{3}(?![0-9])|[0-9],[0-9]{3},[0-9]")
+"""Numbers that a comma may part as well as group."""
 
 
 def parse_operand(text: str) -> Node:

@@ -16,7 +16,7 @@ from toolset.calculator.errors import NotMine, TooLarge
 from toolset.calculator.exact import exact
 from toolset.calculator.money import money_unit
 from toolset.calculator.numerals import describe, equals, fraction_text, rounded_text
-from toolset.calculator.parser import parse, parse_operand
+from toolset.calculator.parser import LISTED, parse, parse_operand
 from toolset.calculator.patterns import first_answer, phrase
 from toolset.calculator.syntax import Binary, Call, Node, Number, is_percentage, plain, show, wrap
 from toolset.calculator.value import evaluate, value_of
@@ -46,6 +46,8 @@ def whole(text: str, read: Callable[[str], Node] = parse) -> int:
 
 def operate(operator: str, left: str, right: str, *, swapped: bool = False) -> str:
     """`left` stands between words of the command, `right` at its end; `swapped` by "subtract 5 from 12"."""
+    if LISTED.fullmatch(left.strip()) and "," not in right and len(right.strip()) <= 3:
+        raise NotMine("a comma that may part two numbers")  # add 100,200 and 300
     operands = plain(parse(left)), plain(parse_operand(right))
     return evaluate(Binary(operator, *reversed(operands)) if swapped else Binary(operator, *operands))
 

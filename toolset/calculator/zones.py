@@ -177,8 +177,14 @@ def duration(minutes: int) -> str:
     return " ".join(f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in parts if count) or "0 minutes"
 
 
+HALF_TOLD = re.compile(r"[ap]\.?m|noon|midday|midnight", re.IGNORECASE)
+
+
 def between(match: re.Match[str]) -> str:
     (h1, m1), (h2, m2) = read_time(match["time"]), read_time(match["end"])
+    halves = [HALF_TOLD.search(match[name]) is not None for name in ("time", "end")]
+    if halves == [False, True] and 1 <= h1 <= 12:
+        raise NotMine("a half of the day that may be meant for both")  # from 2:00 to 3:00 pm
     minutes = h2 * 60 + m2 - h1 * 60 - m1
     if minutes <= 0:
         raise NotMine("an end before the start: the next day, or the other way around")

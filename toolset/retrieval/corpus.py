@@ -17,6 +17,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from toolset.english.sentences import Span
@@ -141,6 +143,12 @@ class Corpus:
             lambda i, file: file.startswith(below) and file not in present and not file.startswith(kept)
         )
 
+    def holds(self, root: str) -> bool:
+        """Whether any document came from a file below `root`."""
+        below = os.path.join(root, "")
+        with self.lock:
+            return any(file.startswith(below) for _, file in self.store.origins())
+
     def prune(self, files: Collection[str], kept: Collection[str]) -> list[str]:
         """Delete the documents of `files` (absolute paths, read whole) whose id is not `kept`; returns their ids."""
         return self.delete_from(lambda i, file: file in files and i not in kept)
@@ -194,8 +202,17 @@ class Corpus:
 
     def search(self, query: str, k: int = 5) -> list[Found]:
         """The `k` best passages for `query`, best first, at most one for each document."""
-        index = self.index()
         vector = self.embedder.queries([query])[0]
+        found: list[Found] = []
+        for _ in range(RETRIES):
+            index = self.index()
+            found = self.matches(index, vector, query, k)
+            if self.index() is index:  # else another process wrote meanwhile: places in the old text are not in the new
+                break
+        return found
+
+    def matches(self, index: Index, vector: NDArray[np.float32], query: str, k: int) -> list[Found]:
+        """What `index` holds for a query, with the documents' texts of now."""
         found: dict[str, Found] = {}
         for hit in index.search(vector, terms(query), 4 * k):
             if len(found) < k and index.documents[hit.row] not in found and (made := self.found(index, hit)):
@@ -219,6 +236,10 @@ class Corpus:
             best=hit.sentence,
             lexical=hit.lexical,
         )
+
+
+RETRIES = 5
+"""Searches of a corpus that is being written; each starts anew where a write came between."""
 
 
 def heading(title: str) -> str:

@@ -21,7 +21,7 @@ from toolset.retrieval.errors import DocumentError
 from toolset.retrieval.store import Document
 
 MAX_BYTES = 32 << 20
-"""The largest file read by default; JSONL is read line by line and may be ten times that."""
+"""The largest file read by default; JSONL, which holds many documents, may be ten times that."""
 MAX_UNPACKED = 256 << 20
 """The most that a compressed document may unpack to."""
 

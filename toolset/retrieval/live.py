@@ -186,12 +186,18 @@ class CheckedNetwork(httpcore.NetworkBackend):
         self.inner.sleep(seconds)
 
 
+WRAPPING = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
+"""Networks whose last 32 bits are an IPv4 address: NAT64 (RFC 6052, RFC 8215) and IPv4-compatible ones."""
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the open internet; one that wraps an IPv4 address is judged by that."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is None and ip in ipaddress.ip_network("64:ff9b::/96"):
+        if inner is None and any(ip in network for network in WRAPPING):
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if ip.is_site_local:
+            return False
         ip = inner or ip
     return ip.is_global and not ip.is_multicast

@@ -121,4 +121,5 @@ def found(title: str, url: str, text: str, score: Any = None, identity: str | No
 
 
 def plain(text: str) -> str:
-    return " ".join(html.unescape(re.sub(r"<[^>]{0,200}>", "", text)).split())
+    """Text without tags; a `<` that opens none ("x < 5") is the text's own."""
+    return " ".join(html.unescape(re.sub(r"</?[A-Za-z][^<>]{0,200}>|<!--.{0,200}?-->", "", text)).split())

@@ -59,7 +59,7 @@ def test_the_fisher_benchmark_measures_samples_of_the_recipes_length():
 def test_a_recipe_extends_another_and_changes_reach_inside():
     judge, _ = load_config("judge", ["data=d"])
     config, _ = load_config("joint-cpu", ["data=d", "train.learning_rate=2e-4", "lora.rank=4", "method=lora"])
-    assert config.tasks["quality"].sources == judge.tasks["quality"].sources
+    assert config.tasks["grounded"].sources == judge.tasks["grounded"].sources
     assert config.tasks.keys() == judge.tasks.keys() | {"research", "generation"}
     assert (config.train.learning_rate, config.lora.rank, config.method) == (2e-4, 4, "lora")
     assert (config.lora.from_layer, config.dialect, config.start) == (20, "judged", "judge")

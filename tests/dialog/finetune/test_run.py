@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from dialog.finetune.config import LoraSettings
 from dialog.finetune.lora import add_adapter, trained
 from dialog.finetune.retention import Perplexity
 from dialog.finetune.run import Base, Watch, run, scaled_back
+from dialog.finetune.sources import load_task_data
+from dialog.messages import Message
 from tests.dialog.finetune.small import config, files
 
 
@@ -58,6 +61,29 @@ def test_the_same_command_again_finds_what_it_installed(base: Base, tmp_path: Pa
     # Other settings are another run, also in the same folder.
     gentle = config(method="lora", retention=config().retention.model_dump() | {"max_ratio": 3.0})
     assert run(gentle, data, base, runs=tmp_path / "run", store=store).adapter == "small@v0002"
+
+
+def test_weights_that_are_broken_are_never_installed(base: Base, tmp_path: Path):
+    store = AdapterStore(tmp_path / "adapters")
+    replies = {"reply": {"sources": [{"path": "replies.jsonl"}]}}
+    broken = config(method="lora", tasks=replies, train=config().train.model_dump() | {"learning_rate": 1e38})
+    with pytest.raises(FinetuneError, match=r"train\.learning_rate"):
+        run(broken, files(tmp_path / "data"), base, runs=tmp_path / "run", store=store)
+    assert store.list() == []
+
+
+def test_labels_that_were_corrected_are_measured_again(base: Base, tmp_path: Path):
+    store, data = AdapterStore(tmp_path / "adapters"), files(tmp_path / "data")
+    first = run(config(method="lora"), data, base, runs=tmp_path / "run", store=store)
+    held_out = {one.context for source in load_task_data(config(), data) for one in source.held_out}
+    rows = [json.loads(line) for line in (data / "safety.jsonl").read_text().splitlines()]
+    for row in rows:
+        if (Message(**row["context"][0]),) in held_out:
+            row["unsafe"] = 1 - row["unsafe"]
+    (data / "safety.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    again = run(config(method="lora"), data, base, runs=tmp_path / "run", store=store)
+    assert (first.adapter, again.adapter, again.resumed_from) == ("small@v0001", "small@v0002", 3)
+    assert again.metrics != first.metrics
 
 
 def test_weights_of_other_settings_are_not_taken_for_a_runs_own(base: Base, tmp_path: Path):

@@ -64,7 +64,7 @@ def broken(value: Any) -> Iterator[Any]:
     """`value` with one thing in it missing or of another kind, for everything in it."""
     if isinstance(value, dict | list):
         for key in list(value) if isinstance(value, dict) else range(len(value)):
-            for inner in (None, 7, "word", [], {}, *broken(value[key])):
+            for inner in (None, 7, "", "word", [], {}, *broken(value[key])):
                 other = copy.deepcopy(value)
                 other[key] = inner
                 yield other
@@ -104,10 +104,15 @@ def test_a_row_of_another_shape_is_named_with_its_line_and_field(tmp_path: Path,
     assert all("line 4: field " in text for text in told), told
 
 
+def test_a_file_that_holds_nothing_of_its_kind_is_named(tmp_path: Path):
+    with pytest.raises(RecordError, match=r"data/mine\.jsonl gives no record of kind 'begin' to task 't'"):
+        read(tmp_path, "begin", {"begin_label": "Generic", "response": "Hm.", "knowledge": "k", "message": "m"})
+
+
 def test_a_dialogs_turn_without_a_speaker_is_named(tmp_path: Path):
     with pytest.raises(RecordError, match=r"mine\.jsonl, line 1: field 'agent' must be str, got None"):
         read(tmp_path, "dialogs", {"content": [{"message": "hi"}]})
 
 
 def test_every_kind_of_file_is_covered():
-    assert set(KINDS) - set(ROWS) == {"records", "text", "lookalikes"}
+    assert set(KINDS) - set(ROWS) == {"records", "text", "lookalikes", "overcautious"}

@@ -31,7 +31,9 @@ def test_a_run_goes_on_from_an_adapters_weights_and_its_card_says_from_which(bas
     assert before.keys() == after.keys()
     assert all(torch.allclose(before[name].float(), after[name].float(), atol=1e-6) for name in before)
     assert any(value.float().abs().max() > 1e-4 for name, value in before.items() if "lora_B" in name)
-    assert read_card(second.path).recipe["start"] == "small@v0001"
+    card = read_card(second.path)
+    assert card.recipe["start"] == "small@v0001"
+    assert {use.task for use in card.data} == {"safety", "reply", "small@v0001: safety", "small@v0001: reply"}
 
 
 def test_layers_that_the_start_does_not_adapt_begin_fresh(base: Base, tmp_path: Path):

@@ -115,6 +115,19 @@ def test_quality_and_grounded_figures_have_intervals(tmp_path: Path, plain: Path
     assert found["intervals"]["f1"][0] <= found["f1"] <= found["intervals"]["f1"][1]
 
 
+@pytest.mark.parametrize("kind", ["quality", "grounded"])
+def test_a_reply_that_no_context_holds_is_named_before_the_long_work(tmp_path: Path, plain: Path, kind: str):
+    common = ["--model", str(plain), "--adapter", "none", "--dialect", "tuned"]
+    long = "word " * 20_000
+    rows = [{"knowledge": "k", "context": [], "response": text, "grounded": 1, "sensible": 1} for text in ("a", long)]
+    names = (
+        ("context", "response", "sensible") if kind == "quality" else ("knowledge", "context", "response", "grounded")
+    )
+    result = run(kind, "--data", lines(tmp_path, *({n: row[n] for n in names} for row in rows)), *common)
+    assert result.exit_code == 1
+    assert "record 2: its response alone is too long" in result.stderr
+
+
 def test_retention_has_an_interval_over_stretches(tmp_path: Path, plain: Path):
     (tmp_path / "general.txt").write_text("\n\n".join(f"Paragraph {i} of plain words. " * 16 for i in range(8)))
     result = run(

@@ -166,7 +166,10 @@ def test_an_emptied_folder_takes_its_documents_along(home, notes):
     run(str(notes), "--name", "notes")
     for name in ("heating.md", "garden.txt"):
         (notes / name).unlink()
-    result = run(str(notes), "--name", "notes")
+    kept = run(str(notes), "--name", "notes")
+    assert kept.exit_code == 1
+    assert "holds no file any more, but the corpus 'notes' holds documents of it, which are kept" in str(kept.exception)
+    result = run(str(notes), "--name", "notes", "--emptied")
     summary = json.loads(result.stdout)
     assert (result.exit_code, summary["documents"], summary["deleted"]) == (0, 0, 2)
     assert f"deleted, as {notes} no longer holds them: garden.txt, heating.md" in result.stderr
