@@ -103,7 +103,7 @@ def researched(
     *context, reply = texts
     asked = context[-1]
     held = support(reply, section.text, asked, section.title)
-    if held.foreign or held.share < LEAST_SHARE or len(reply.split()) < SHORTEST:
+    if not section.title or held.foreign or held.share < LEAST_SHARE or len(reply.split()) < SHORTEST:
         return None
     evidence = rng.sample(list(others), min(2, len(others)))
     place = rng.randrange(len(evidence) + 1)

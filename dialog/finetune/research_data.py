@@ -15,6 +15,7 @@ from typing import Any
 
 from dialog.finetune.records import Groundedness, Keyed, ResearchRecord, ResearchStep, Snippet
 from dialog.messages import Message
+from safety.errors import DataError
 from safety.sources import dialog_text, field, human_dialogs, rows, strings, tidy
 from toolset.english.sentences import split
 
@@ -108,7 +109,10 @@ def xquad_paragraphs(path: Path) -> list[tuple[str, str, list[tuple[str, str]]]]
     """The English part of XQuAD: (article, paragraph, its questions with their answers)."""
 
     def english(number: int, row: Any, name: str) -> str:
-        return field(path, number, field(path, number, row, name, dict), "en")
+        text = field(path, number, field(path, number, row, name, dict), "en")
+        if not text.strip():
+            raise DataError(f"{path.name}, line {number}: field {name!r} must hold an English text, got {text!r}.")
+        return text
 
     return [
         (

@@ -66,7 +66,8 @@ def test_the_same_command_again_finds_what_it_installed(base: Base, tmp_path: Pa
 def test_weights_that_are_broken_are_never_installed(base: Base, tmp_path: Path):
     store = AdapterStore(tmp_path / "adapters")
     replies = {"reply": {"sources": [{"path": "replies.jsonl"}]}}
-    broken = config(method="lora", tasks=replies, train=config().train.model_dump() | {"learning_rate": 1e38})
+    rates = config().train.model_dump() | {"learning_rate": 1e30, "steps": 1}
+    broken = config(method="lora", tasks=replies, train=rates)
     with pytest.raises(FinetuneError, match=r"train\.learning_rate"):
         run(broken, files(tmp_path / "data"), base, runs=tmp_path / "run", store=store)
     assert store.list() == []
@@ -83,7 +84,7 @@ def test_labels_that_were_corrected_are_measured_again(base: Base, tmp_path: Pat
     (data / "safety.jsonl").write_text("\n".join(map(json.dumps, rows)))
     again = run(config(method="lora"), data, base, runs=tmp_path / "run", store=store)
     assert (first.adapter, again.adapter, again.resumed_from) == ("small@v0001", "small@v0002", 3)
-    assert again.metrics != first.metrics
+    assert again.safety_threshold != first.safety_threshold
 
 
 def test_weights_of_other_settings_are_not_taken_for_a_runs_own(base: Base, tmp_path: Path):

@@ -119,7 +119,10 @@ def test_quality_and_grounded_figures_have_intervals(tmp_path: Path, plain: Path
 def test_a_reply_that_no_context_holds_is_named_before_the_long_work(tmp_path: Path, plain: Path, kind: str):
     common = ["--model", str(plain), "--adapter", "none", "--dialect", "tuned"]
     long = "word " * 20_000
-    rows = [{"knowledge": "k", "context": [], "response": text, "grounded": 1, "sensible": 1} for text in ("a", long)]
+    rows = [
+        {"knowledge": "k", "context": [], "response": text, "grounded": i, "sensible": i}
+        for i, text in enumerate(("a", long))
+    ]
     names = (
         ("context", "response", "sensible") if kind == "quality" else ("knowledge", "context", "response", "grounded")
     )
