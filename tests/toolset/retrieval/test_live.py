@@ -17,6 +17,7 @@ from serve.tools import builtin_tools
 from toolset.config import ToolEntry, ToolsConfig
 from toolset.errors import ToolConfigError
 from toolset.retrieval.live import CheckedNetwork, LiveSearch, SearchError, is_public
+from toolset.retrieval.providers import plain
 
 ANSWERS: dict[str, object] = {
     "/w/api.php": {
@@ -162,6 +163,12 @@ def test_nobody_listening_is_named():
             search("searxng", f"http://127.0.0.1:{free.getsockname()[1]}")
 
 
+def test_tags_are_taken_out_and_comparisons_are_not():
+    assert plain("<p class='a'>A <b>bold</b> claim<br/>.</p>") == "A bold claim."
+    text = "A number x is small if x < 5 and large if x > 100."
+    assert plain(text) == text
+
+
 def test_private_addresses_are_refused_unless_allowed(server):
     with pytest.raises(SearchError, match="not a public address"):
         LiveSearch("searxng", url=server).run("x")
@@ -176,6 +183,7 @@ def test_private_addresses_are_refused_unless_allowed(server):
         ("192.168.0.1", False), ("172.16.0.1", False), ("169.254.169.254", False), ("100.64.0.1", False),
         ("0.0.0.0", False), ("224.0.0.1", False), ("::1", False), ("fe80::1%eth0", False), ("fd00::1", False),
         ("::ffff:127.0.0.1", False), ("64:ff9b::7f00:1", False), ("2002:7f00:1::", False),
+        ("64:ff9b:1::7f00:1", False), ("::127.0.0.1", False), ("fec0::1", False),
     ],
 )  # fmt: skip
 def test_which_addresses_are_public(address, public):
