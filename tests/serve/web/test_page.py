@@ -385,7 +385,7 @@ async def test_without_the_clipboard_of_safe_origins_an_answer_is_copied_all_the
     page = await open_page()
     await ask(page, "say copy me")
     await page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
-    await page.get_by_role("button", name="Copy").click()
+    await page.get_by_role("button", name="Copy", exact=True).click()
     await expect(page.get_by_role("status")).to_have_text("Copied.")
     box = page.get_by_label("Message", exact=True)
     await box.focus()
