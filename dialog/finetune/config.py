@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dialog.errors import FinetuneError
 
@@ -126,9 +126,9 @@ class Config(Settings):
         "chat format, in which chat teaches replies and answers from evidence, judged to judge as well.",
     )
     method: Method = "ewc"
-    start: str | None = Field(
-        default=None,
-        description="An adapter to go on from: its name, or its folder. Of the same dialect, rank and held-out data.",
+    start: tuple[str, ...] = Field(
+        default=(),
+        description="Adapters to go on from, by name or folder; of several, the changes are added.",
     )
     tasks: dict[str, Task] = Field(min_length=1)
     held_out: float = Field(default=0.1, ge=0.0, lt=1.0, description="Share of the contexts kept for evaluation.")
@@ -142,6 +142,11 @@ class Config(Settings):
     train: TrainSettings = TrainSettings()
     filter: FilterSettings | None = None
     max_false_positive_rate: float = Field(default=0.05, ge=0.0, lt=1.0, description="For calibrating the threshold.")
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value or ()
 
 
 def recipes() -> dict[str, Path]:

@@ -22,15 +22,15 @@ IN_EXAMPLES = {"max_tokens", "too_long"}
 
 
 def weights_made_of(
-    config: Config, revision: str, fisher: FisherCard | None, start: str | None = None
+    config: Config, revision: str, fisher: FisherCard | None, starts: Sequence[str] = ()
 ) -> dict[str, str]:
     """What decides the weights beside the examples: the base model, the method, and how it trains.
 
-    `start`: the hash of the adapter that the run goes on from.
+    `starts`: the hashes of the adapters that the run goes on from.
     """
     found: dict[str, Any] = {"base model": revision, "method": config.method}
-    if start:
-        found["start"] = start
+    if starts:
+        found["start"] = starts[0] if len(starts) == 1 else digest(list(starts))
     train = config.train.model_dump(mode="json", exclude=FREE | IN_EXAMPLES)
     found |= {f"train.{name}": value for name, value in train.items()}
     found |= {f"lora.{name}": value for name, value in config.lora.model_dump(mode="json").items()}

@@ -35,7 +35,7 @@ from dialog.finetune.run_log import draw_curves
 from dialog.finetune.saving import write_whole
 from dialog.finetune.selection import examples_of, judged_sets
 from dialog.finetune.sources import TaskData, load_task_data, resolve
-from dialog.finetune.start import StartAdapter, find_start, load_start
+from dialog.finetune.start import StartAdapter, check_held_out, find_starts, load_starts
 from dialog.finetune.trainer import Progress, Trainer
 
 
@@ -72,8 +72,8 @@ class Prepared(NamedTuple):
     """General text that forgetting is measured on."""
     fisher: Fisher | None
     """The Fisher information that the configuration names."""
-    start: StartAdapter | None
-    """The adapter that the run goes on from."""
+    starts: list[StartAdapter]
+    """The adapters that the run goes on from."""
 
 
 class Trained(NamedTuple):
@@ -96,7 +96,7 @@ def run(
     first = place.accelerator.is_main_process  # the other processes only help to train
     prepared = prepare(place)
     parts = [config.model_dump_json(), base.revision, plan_hash(prepared.plan), *prepared.learn, *prepared.measure]
-    parts += [prepared.start.digest] if prepared.start else []
+    parts += [start.digest for start in prepared.starts]
     parts += [digest(prepared.fisher.card.model_dump(mode="json"))] if prepared.fisher else []
     parts += [digest([[record.model_dump(mode="json") for record in one.held_out] for one in prepared.data])]
     if result := finished(runs, parts):
@@ -135,12 +135,13 @@ def prepare(place: Place) -> Prepared:
     if guarded(config) and config.ewc.fisher:
         fisher = Fisher.load(resolve(place.data, config.ewc.fisher), revision=base.revision)
     scorer = find_scorer(config, place.data, place.store, base.revision) if config.filter else None
-    began = find_start(config, place.data, place.store, base.revision) if config.start else None
+    starts = find_starts(config, place.data, place.store, base.revision)
     watch.stage("reading data")
     tokenizer: Any = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
     texts = [resolve(place.data, text) for text in config.retention.texts]
     learn, measure = general_text(texts, learns=config.method != "lora")
     data = load_task_data(config, place.data, measured_keys(measure))
+    check_held_out(starts, config, data)
     try:
         dialect = make_dialect(tokenizer, config.dialect)
     except ValueError as error:
@@ -158,7 +159,7 @@ def prepare(place: Place) -> Prepared:
     for count, why in skipped:
         watch.stage(f"{count} records are left out: {why}")
     plan = plan_steps(tasks, weights, steps=settings.steps, batch_size=settings.batch_size, seed=settings.seed)
-    return Prepared(model, writer, data, plan, learn, measure, fisher, began)
+    return Prepared(model, writer, data, plan, learn, measure, fisher, starts)
 
 
 def guarded(config: Config) -> bool:
@@ -179,8 +180,11 @@ def train(place: Place, prepared: Prepared) -> Trained:
         adapted = add_adapter(
             prepared.model, config.lora, base=base.name, revision=base.revision, seed=settings.seed
         )  # fmt: skip
-        if prepared.start:
-            load_start(adapted, prepared.start)
+        if prepared.starts:
+            names = ", ".join(one.name for one in prepared.starts)
+            kept = load_starts(adapted, prepared.starts, config.lora)
+            cut = f"; of a layer's change rank {config.lora.rank} keeps {kept:.1%} or more" if kept < 0.9995 else ""
+            place.watch.stage(f"going on from {names}{cut}")
         penalty = EwcPenalty(adapted, fisher.values, config.ewc.weight) if fisher else None
 
     def evaluate(step: int) -> dict[str, float]:
@@ -195,15 +199,13 @@ def train(place: Place, prepared: Prepared) -> Trained:
         pad=padding(tokenizer),
         accelerator=place.accelerator,
         made_of=weights_made_of(
-            config, base.revision, fisher.card if fisher else None, prepared.start.digest if prepared.start else None
+            config, base.revision, fisher.card if fisher else None, [one.digest for one in prepared.starts]
         ),
         penalty=penalty,
         from_layer=config.lora.from_layer,
         evaluate=evaluate,
         on_progress=place.watch.progress,
     )
-    if prepared.start:
-        place.watch.stage(f"going on from {prepared.start.name}")
     place.watch.stage(f"training {settings.steps} steps of {settings.batch_size} examples ({config.method})")
     resumed = trainer.train()
     place.accelerator.wait_for_everyone()
@@ -245,8 +247,8 @@ def measure_and_install(place: Place, prepared: Prepared, trained: Trained) -> t
         dialect=config.dialect,
         method=config.method,
         recipe=without_folders(config.model_dump(mode="json", exclude={"data"}))
-        | ({"start": prepared.start.name} if prepared.start else {}),
-        data=[*(prepared.start.data if prepared.start else ()), *(use_of(one) for one in prepared.data)],
+        | {"start": [one.name for one in prepared.starts]},
+        data=[*(use for one in prepared.starts for use in one.data), *(use_of(one) for one in prepared.data)],
         metrics=metrics,
         safety_threshold=safe,
         grounded_threshold=grounded,
