@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dialog.errors import FinetuneError
 
@@ -110,6 +110,7 @@ class FilterSettings(Settings):
     adapter: str = Field(
         description="The adapter whose discriminators score: its name, or its folder. Of dialect judged or tuned."
     )
+    tasks: tuple[str, ...] = Field(default=(), description="Tasks whose replies are scored; left out: all.")
     safe: float = Field(default=0.5, ge=0.0, le=1.0)
     quality: float = Field(default=2.5, ge=0.0, le=5.0, description="3 P(sensible) + P(specific) + P(interesting).")
 
@@ -142,6 +143,12 @@ class Config(Settings):
     train: TrainSettings = TrainSettings()
     filter: FilterSettings | None = None
     max_false_positive_rate: float = Field(default=0.05, ge=0.0, lt=1.0, description="For calibrating the threshold.")
+
+    @model_validator(mode="after")
+    def _filtered_tasks(self) -> Config:
+        if unknown := [name for name in (self.filter.tasks if self.filter else ()) if name not in self.tasks]:
+            raise ValueError(f"filter.tasks names {unknown[0]!r}, which is no task; there are {', '.join(self.tasks)}")
+        return self
 
     @field_validator("start", mode="before")
     @classmethod

@@ -79,6 +79,8 @@ def filtered(
         raise FinetuneError(f"filter.adapter {scorer.name} does not fit the base model: {text}") from None
     try:
         for one in data:
+            if settings.tasks and one.task not in settings.tasks:
+                continue
             # A source's weight repeats its records; each is read once.
             replies = {id(record): record for record in one.train if isinstance(record, Generation)}
             if not replies:

@@ -52,16 +52,18 @@ def explained(path: Path) -> Iterator[None]:
     """Turn an operating system's refusal into one line that says what was kept and what to do."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if disk_is_full(error):
             message = "the disk is full. Nothing there before was touched: free some space and run the same command."
-        else:
+        elif isinstance(error, OSError):
             message = f"{error.strerror or error}. Nothing there before was touched: name a folder that can be written."
+        else:
+            raise
         raise FinetuneError(f"cannot save {path}: {message}") from error
-    except Exception as error:  # safetensors wraps the operating system's error in its own
-        if "No space left" in str(error) or "os error 28" in str(error):
-            raise FinetuneError(
-                f"cannot save {path}: the disk is full. Nothing there before was touched: free some space and run "
-                "the same command."
-            ) from error
-        raise
+
+
+def disk_is_full(error: Exception) -> bool:
+    """Whether the operating system said so; safetensors wraps what it said in an error of its own."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "No space left" in str(error) or "os error 28" in str(error)
