@@ -15,8 +15,9 @@ export const key = {
   set: (text) => localStorage.setItem(STORED, text),
   forget: () => localStorage.removeItem(STORED),
   // A link may bring a key in its fragment, which browsers do not send; it is taken out of the address at once.
-  // Returns a key that would replace another one, which is for the person to decide: anybody can make a link, and what
-  // is written under somebody else's key is theirs to read.
+  // The first one is taken unasked, since `groundling serve` prints such a link at its first start. Returns a key that
+  // would replace another one, which is for the person to decide: anybody can make a link, and what is written under
+  // somebody else's key is theirs to read.
   takeFromAddress() {
     const given = new URLSearchParams(location.hash.slice(1)).get("key");
     if (!given) return null;
@@ -39,8 +40,8 @@ async function whole(reading) {
   }
 }
 
-async function send(method, path, body, signal) {
-  const headers = {};
+async function send(method, path, body, signal, more = {}) {
+  const headers = { ...more };
   if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response;
@@ -62,9 +63,15 @@ export async function call(method, path, body, signal) {
   return response.status === 204 ? null : whole(response.json());
 }
 
-// Sends a message and calls on[event](data) for each server-sent event: progress, delta, turn, error.
-export async function streamTurn(body, on, signal) {
-  const response = await send("POST", "/v1/turns", { ...body, stream: true }, signal);
+// An Idempotency-Key. Not `randomUUID`, which browsers keep from pages that came over plain http.
+export function onceKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// Sends a message and calls on[event](data) for each server-sent event: progress, delta, turn, error. Sent again under
+// the same key `once`, the same message gives the turn of the first time, if there was one.
+export async function streamTurn(body, once, on, signal) {
+  const response = await send("POST", "/v1/turns", { ...body, stream: true }, signal, { "Idempotency-Key": once });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   let ended = false;

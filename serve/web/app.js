@@ -1,15 +1,17 @@
 // The page: what is shown when, and what a person's actions do.
 
-import { ApiError, call, key, streamTurn } from "./api.js";
+import { ApiError, call, key, onceKey, streamTurn } from "./api.js";
 import { fillText, hideSnippet, sourceList } from "./answer.js";
+import { markNone, showList, titleOf } from "./conversations.js";
 import { byId, copyText, el } from "./dom.js";
 import { feedbackButtons } from "./feedback.js";
 import { hideWhy, showWhy } from "./why.js";
 
 const EXAMPLES = ["What is 15% of 80?", "Who painted the Mona Lisa?", "How do you say “good morning” in Spanish?"];
 const PAGE = 100; // conversations listed at a time
-// `running` is the AbortController of the answer that is being made, `opening` the conversation that is being read.
-const state = { conversation: null, opening: null, roles: [], running: null, pages: 1 };
+// `running` is the AbortController of the answer that is being made, `opening` the conversation that is being read,
+// `unheard` the last message where nobody knows what came of it: it may have been answered.
+const state = { conversation: null, opening: null, roles: [], running: null, unheard: null, pages: 1 };
 
 const log = byId("log");
 const message = byId("message");
@@ -37,7 +39,9 @@ const stages = {
 
 function addUser(text) {
   byId("welcome").hidden = true;
-  log.append(el("article", { class: "user", "aria-label": "You" }, el("p", {}, text)));
+  const holder = el("article", { class: "user", "aria-label": "You" }, el("p", {}, text));
+  log.append(holder);
+  return holder;
 }
 
 function addReply() {
@@ -63,9 +67,11 @@ function finishReply({ holder, text }, turn) {
     el("div", { class: "actions" }, why, copy, feedback.buttons), feedback.holder);
 }
 
+// The conversation is not read out as it grows, so that the status has to tell.
 function failReply({ holder, text }, problem) {
   holder.classList.add("failed");
   text.textContent = problem;
+  say(problem);
 }
 
 function write(text) {
@@ -88,6 +94,11 @@ function backToMessage() {
   if (free && !onPhone()) message.focus();
 }
 
+// To a conversation that was just begun or opened.
+function toConversation() {
+  (onPhone() ? log : message).focus();
+}
+
 function toEnd() {
   log.scrollTop = log.scrollHeight;
 }
@@ -99,17 +110,17 @@ async function ask(text) {
   state.running = stop;
   state.opening = null;
   setBusy(true);
-  addUser(text);
+  const sent = toSend(text);
   const reply = addReply();
+  sent.shown.push(reply.holder);
   toEnd();
   say("Sending…", true);
   let shown = "";
+  let failed = true;
   try {
-    if (!state.conversation) {
-      const made = await call("POST", "/v1/conversations", { role: byId("role").value }, stop.signal);
-      state.conversation = made.id;
-    }
-    await streamTurn({ message: text, conversation: state.conversation }, {
+    if (!state.conversation) state.conversation = await begin(stop.signal);
+    sent.conversation = state.conversation;
+    await streamTurn({ message: text, conversation: state.conversation }, sent.once, {
       progress: ({ stage, detail }) => say(stages[stage]?.(detail) ?? "Working…", true),
       delta: (data) => { shown += data.text; reply.text.textContent = shown; toEnd(); },
       turn: (turn) => {
@@ -118,15 +129,17 @@ async function ask(text) {
         speak(`Groundling: ${turn.reply}`);
       },
     }, stop.signal);
+    failed = false;
   } catch (error) {
     if (state.running !== stop) return; // whoever asked has left the page
-    if (error.name === "AbortError") { failReply(reply, "Stopped."); say("Stopped."); }
+    if (error.name === "AbortError") failReply(reply, "Stopped.");
     else if (error instanceof ApiError) {
       failReply(reply, error.message);
-      say("");
       if (!message.value) write(text); // to be sent again
+      // A proxy's 502 or 504 tells as little of the answer as a broken connection does.
+      if (error.status === 0 || error.status >= 500) state.unheard = sent;
       if (error.status === 401) askForKey(error.message);
-    } else { failReply(reply, "Something went wrong on this page."); say(""); throw error; }
+    } else { failReply(reply, "Something went wrong on this page."); throw error; }
   } finally {
     if (state.running === stop) {
       state.running = null;
@@ -135,7 +148,27 @@ async function ask(text) {
       backToMessage();
     }
   }
-  await guarded(loadConversations());
+  await guarded(loadConversations(), failed ? () => {} : say); // what failed first is what to tell
+}
+
+// The message as it is shown and sent. Sent again in the same conversation while nobody knows what came of it, it keeps
+// its key, so that the service answers it once, and takes the place of the first try.
+function toSend(text) {
+  const { unheard } = state;
+  const again = unheard?.text === text && unheard.conversation === state.conversation;
+  if (again) for (const item of unheard.shown) item.remove();
+  state.unheard = null;
+  return { text, conversation: state.conversation, once: again ? unheard.once : onceKey(), shown: [addUser(text)] };
+}
+
+async function begin(signal) {
+  try {
+    if (!state.roles.length) await loadRoles(signal);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error; // without the roles the service takes its own
+  }
+  const role = byId("role").value;
+  return (await call("POST", "/v1/conversations", role ? { role } : {}, signal)).id;
 }
 
 function setBusy(busy) {
@@ -162,16 +195,9 @@ async function loadConversations() {
 function showConversations(found, more) {
   byId("no-conversations").hidden = found.length > 0;
   byId("more-conversations").hidden = !more;
-  byId("conversations").replaceChildren(...found.map((conversation) => {
-    const title = conversation.title || "New conversation";
-    const current = conversation.id === state.conversation;
-    if (current) byId("title").textContent = title;
-    return el("li", { class: current ? "current" : "" },
-      el("button", { type: "button", class: "open", "aria-current": current ? "true" : null, title,
-        on: { click: () => openConversation(conversation.id) } }, title),
-      el("button", { type: "button", class: "icon delete", "aria-label": `Delete “${title}”`,
-        on: { click: () => deleteConversation(conversation.id, title) } }, "✕"));
-  }));
+  const current = found.find(({ id }) => id === state.conversation);
+  if (current) byId("title").textContent = titleOf(current);
+  showList(found, state.conversation, { open: openConversation, remove: deleteConversation });
 }
 
 async function readConversation(id) {
@@ -186,7 +212,7 @@ async function readConversation(id) {
 }
 
 async function openConversation(id) {
-  if (state.running) return;
+  if (answering()) return;
   const opening = state.opening = { id };
   const whole = await guarded(readConversation(id));
   if (!whole || state.opening !== opening) return; // meanwhile something else was opened, asked or deleted
@@ -200,7 +226,11 @@ async function openConversation(id) {
     addUser(turn.messages.at(-1).content);
     finishReply(addReply(), turn);
   }
+  const last = whole.turns.at(-1)?.messages.at(-1).content;
+  if (state.unheard?.conversation === id && state.unheard.text === last) state.unheard = null; // it was answered
   closeSidebar();
+  speak(`Opened “${titleOf(whole)}”.`);
+  toConversation();
   await guarded(loadConversations());
   toEnd();
 }
@@ -222,8 +252,16 @@ function leave() {
   state.running = null;
 }
 
+// Whether an answer has to be stopped first, which is said.
+function answering() {
+  if (!state.running) return false;
+  say("Stop the answer first.", true);
+  if (closeSidebar()) byId("stop").focus(); // it lay over both
+  return true;
+}
+
 function newConversation() {
-  if (state.running) return;
+  if (answering()) return;
   state.conversation = state.opening = null;
   clearLog();
   byId("welcome").hidden = false;
@@ -231,8 +269,8 @@ function newConversation() {
   setBusy(false);
   showOpening();
   closeSidebar();
-  for (const item of document.querySelectorAll("#conversations .current")) item.classList.remove("current");
-  if (!onPhone()) message.focus();
+  markNone();
+  toConversation();
 }
 
 function clearLog() {
@@ -252,13 +290,13 @@ function showOpening() {
   }
 }
 
-async function guarded(work) {
+async function guarded(work, tell = say) {
   try {
     return await work;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401) askForKey(error.message);
-    else say(error.message);
+    else tell(error.message);
     return null;
   }
 }
@@ -275,6 +313,7 @@ function changeKey(text) {
   leave();
   if (text) key.set(text);
   else key.forget();
+  state.unheard = null;
   state.pages = 1;
   showConversations([], false);
   newConversation();
@@ -299,20 +338,25 @@ function openSidebar() {
   byId("new-chat").focus();
 }
 
+async function loadRoles(signal) {
+  const roles = await call("GET", "/v1/roles", undefined, signal);
+  state.roles = roles.data;
+  byId("role").replaceChildren(...roles.data.map(({ name }) => el("option", { value: name }, name)));
+  byId("role").value = roles.default;
+  return roles;
+}
+
 async function start() {
+  byId("examples").replaceChildren(...EXAMPLES.map((text) =>
+    el("button", { type: "button", on: { click: () => ask(text) } }, text)));
   const offered = key.takeFromAddress();
-  const roles = await guarded(call("GET", "/v1/roles"));
+  const roles = await guarded(loadRoles());
   if (offered) { // after the call, whose own problem with the key kept here would be told in its place
     byId("key").value = offered;
     askForKey("The link that you followed brings another key than the one kept here. Continue only if you trust it.");
   }
-  if (!roles) return;
-  state.roles = roles.data;
-  byId("role").replaceChildren(...roles.data.map(({ name }) => el("option", { value: name }, name)));
-  byId("role").value = roles.default;
-  byId("examples").replaceChildren(...EXAMPLES.map((text) =>
-    el("button", { type: "button", on: { click: () => ask(text) } }, text)));
-  if (!state.conversation) showOpening();
+  if (!roles && byId("key-dialog").open) return;
+  if (!state.conversation && !state.running) showOpening();
   await guarded(loadConversations());
   backToMessage();
 }

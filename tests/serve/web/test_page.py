@@ -441,3 +441,157 @@ async def test_the_conversation_that_is_being_answered_can_be_deleted(open_page:
     await expect(page.locator(".reply, #conversations li")).to_have_count(0)
     await expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
     await eventually(lambda: served.agent.decoder.cancelled == 1)  # type: ignore[attr-defined]
+
+
+async def kept_turns(served: Running) -> list[str]:
+    async with served.client() as client:
+        [made] = (await client.get("/v1/conversations")).json()["data"]
+        turns = (await client.get(f"/v1/conversations/{made['id']}")).json()["turns"]
+    return [turn["messages"][-1]["content"] for turn in turns]
+
+
+async def test_a_message_whose_answer_was_lost_on_the_way_is_answered_once_when_it_is_sent_again(
+    open_page: Open, served: Running
+):  # fmt: skip
+    page = await open_page()
+    keys: list[str | None] = []
+    page.on("request", lambda one: keys.append(one.headers.get("idempotency-key")) if "/turns" in one.url else None)
+
+    async def lose(route: Route) -> None:  # after the turn was committed
+        answer = await route.fetch()
+        await route.fulfill(response=answer, body=(await answer.text()).split("event: turn")[0])
+
+    async def no_gateway(route: Route) -> None:
+        await route.fetch()
+        await route.fulfill(status=504, body="<h1>Gateway Time-out</h1>")
+
+    await page.route("**/v1/turns", no_gateway, times=1)  # the route of the second try
+    await page.route("**/v1/turns", lose, times=1)
+    await ask(page, "say it once")
+    box = page.get_by_label("Message", exact=True)
+    for told in ("The connection broke", "The service answered 504."):
+        await expect(page.locator(".reply.failed")).to_contain_text(told)
+        await expect(box).to_have_value("say it once")
+        await page.keyboard.press("Enter")
+    await expect(page.locator(".reply .text")).to_have_text(["it once"])
+    await expect(page.locator(".user")).to_have_count(1)
+    assert await kept_turns(served) == ["say it once"]
+    await ask(page, "say it once")  # which is meant now
+    await expect(page.locator(".reply .text")).to_have_text(["it once", "it once"])
+    assert await kept_turns(served) == ["say it once", "say it once"]
+    assert None not in keys
+    assert [len(keys), len(set(keys))] == [4, 2]
+
+
+async def test_a_message_that_is_found_answered_can_be_sent_anew(open_page: Open, served: Running):
+    page = await open_page()
+
+    async def lose(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(response=answer, body=(await answer.text()).split("event: turn")[0])
+
+    await page.route("**/v1/turns", lose, times=1)
+    await ask(page, "say it twice")
+    await expect(page.locator(".reply.failed")).to_contain_text("The connection broke")
+    await page.get_by_role("button", name="say it twice", exact=True).click()
+    await expect(page.locator(".reply .text")).to_have_text(["it twice"])
+    await ask(page, "say it twice")
+    await expect(page.locator(".reply .text")).to_have_text(["it twice", "it twice"])
+    assert await kept_turns(served) == ["say it twice", "say it twice"]
+
+
+async def test_a_failure_is_told_in_the_status_which_is_read_out(open_page: Open):
+    page = await open_page()
+    status = page.get_by_role("status")
+    await expect(page.get_by_text("Your conversations will be here.")).to_be_visible()
+    async with page.expect_response("**/v1/conversations?*"):
+        await ask(page, "down")
+        await expect(status).to_contain_text("engine cannot be reached")
+    await page.route(
+        "**/v1/conversations?*",
+        lambda route: route.fulfill(status=503, json={"error": {"message": "Not now."}}),
+    )
+    async with page.expect_response("**/v1/conversations?*"):
+        await ask(page, "down again")
+    await page.wait_for_timeout(100)
+    await expect(status).to_contain_text("engine cannot be reached")  # not what failed after it
+
+
+async def test_the_list_keeps_the_focus_where_it_is_when_it_is_shown_anew(open_page: Open, served: Running):
+    for name in ("last", "second", "first"):
+        await served.service.store.add_conversation(f"conv_{name}", served.key_id, title=name, role="assistant")
+    page = await open_page()
+    page.on("dialog", lambda dialog: dialog.accept())
+    sidebar = page.get_by_role("navigation", name="Conversations")
+    await expect(sidebar.get_by_role("listitem")).to_have_count(3)
+    await ask(page, "slow 0.5 about nothing")
+    second = sidebar.get_by_role("button", name="second", exact=True)
+    await second.focus()
+    await expect(sidebar.get_by_role("listitem")).to_have_count(4)
+    await expect(second).to_be_focused()
+    await page.keyboard.press("Tab")
+    for left in ("Delete “last”", "Delete “first”", "Delete “slow 0.5 about nothing”"):
+        await page.keyboard.press("Enter")
+        await expect(sidebar.get_by_role("button", name=left, exact=True)).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(sidebar.get_by_role("listitem")).to_have_count(0)
+    await expect(page.get_by_label("Message", exact=True)).to_be_focused()
+
+
+async def test_a_conversation_that_was_opened_is_announced_and_ready_to_be_written_in(open_page: Open):
+    page = await open_page()
+    await ask(page, "say something")
+    sidebar = page.get_by_role("navigation", name="Conversations")
+    opened = sidebar.get_by_role("button", name="say something", exact=True)
+    await expect(opened).to_have_attribute("aria-current", "true")
+    await page.get_by_role("button", name="+ New conversation", exact=True).click()
+    await expect(sidebar.locator("[aria-current]")).to_have_count(0)
+    await opened.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#spoken[aria-live=polite]")).to_have_text("Opened “say something”.")
+    await expect(opened).to_have_attribute("aria-current", "true")
+    await expect(page.get_by_label("Message", exact=True)).to_be_focused()
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_without_the_roles_at_first_or_at_all_the_page_answers(open_page: Open, failures: int):
+    page = await open_page()
+    role = page.get_by_label("Role of the agent")
+    await expect(role).to_have_value("assistant")
+    await page.route(
+        "**/v1/roles",
+        lambda route: route.fulfill(status=503, json={"error": {"message": "Not now."}}),
+        times=failures,
+    )
+    await page.reload()
+    await expect(page.get_by_role("status")).to_have_text("Not now.")
+    await expect(page.locator("#examples").get_by_role("button")).to_have_count(3)
+    await ask(page, "say hello")
+    await expect(page.locator(".reply .text")).to_have_text("hello")
+    await expect(role).to_have_value("assistant" if failures == 1 else "")
+
+
+async def test_while_an_answer_runs_the_page_says_why_no_other_conversation_opens(open_page: Open):
+    page = await open_page()
+    await ask(page, "say something")
+    await expect(page.get_by_role("button", name="say something", exact=True)).to_be_visible()
+    status = page.get_by_role("status")
+    for name in ("say something", "+ New conversation"):
+        await ask(page, "slow 30")
+        await expect(status).to_have_text("Writing 4 candidates…")
+        await page.get_by_role("button", name=name, exact=True).click()
+        await expect(status).to_have_text("Stop the answer first.")
+        await page.get_by_role("button", name="Stop", exact=True).click()
+        await expect(status).to_have_text("Stopped.")
+
+
+async def test_at_phone_width_the_way_to_stop_the_answer_is_not_hidden_by_the_conversations(open_page: Open):
+    page = await open_page(width=375, height=740, has_touch=True, is_mobile=True)
+    await ask(page, "slow 30")
+    await page.get_by_role("button", name="Conversations", exact=True).click()
+    await page.get_by_role("button", name="+ New conversation", exact=True).click()
+    await expect(page.get_by_role("status")).to_have_text("Stop the answer first.")
+    await expect(page.get_by_role("navigation", name="Conversations")).not_to_be_in_viewport()
+    await expect(page.get_by_role("button", name="Stop", exact=True)).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_have_text("Stopped.")
