@@ -15,13 +15,13 @@ from itertools import takewhile
 from typing import Literal, NamedTuple
 
 from dialog.calibration import calibrate_safety
-from dialog.citations import Cited, evidence_of, uncited, whole_sentences
+from dialog.citations import Cited, evidence_of, uncited, unmarked, whole_sentences
 from dialog.decoder import Decoder, Sample
 from dialog.dialect import Dialect, Step, choose_dialect
 from dialog.errors import ContextLengthError
 from dialog.history import newest_turns
 from dialog.judge import judge, read_probabilities
-from dialog.messages import Message, conversation
+from dialog.messages import Message, conversation, spoken
 from dialog.research import Research, research
 from dialog.roles import Role, load_role
 from dialog.settings import AgentSettings, TurnSettings
@@ -235,7 +235,7 @@ class _TurnInProgress:
 
     def _unsourced(self, draft: Sample, found: Research) -> tuple[Cited, Finish]:
         """The draft, which says that it has no source where the message seeks facts."""
-        text = whole_sentences(draft.text, draft.finish_reason)
+        text = unmarked(whole_sentences(spoken(draft.text), draft.finish_reason)) or NOTHING_SAID
         if found.seeks_facts and self.settings.rounds:
             self.notes.append("No source was found." if not found.evidence else "No source that was found answers.")
             text = NO_SOURCE.format(draft=text)
@@ -272,6 +272,8 @@ class _TurnInProgress:
         return ids if len(ids) <= room else None
 
     def finish(self, started: float, cited: Cited, finish_reason: Finish) -> Turn:
+        failed = {call.tool: call.error for call in self.found.calls if call.error}
+        self.notes += [f"The tool {tool} failed: {error}" for tool, error in failed.items()]
         self.usage.completion_tokens = len(encode_plain(self.decoder.tokenizer, cited.text))
         self.timings.total = time.perf_counter() - started
         for stage, seconds in self.timings:

@@ -18,7 +18,7 @@ from dialog.decoder import Tokenizer
 from dialog.dialect import Answer, Pair, Query, Read, Step
 from dialog.errors import MessageError
 from dialog.evidence import Evidence
-from dialog.messages import Message
+from dialog.messages import Message, spoken
 from dialog.question import standalone
 from dialog.roles import Role
 from dialog.tokens import control_ids, encode_plain, encode_trusted, single_token
@@ -55,6 +55,7 @@ class ChatDialect:
             )
         self.tokenizer = tokenizer
         self._takes_system = self._template_takes_system()
+        self._takes_opening = self._template_takes_opening()
         yes, no = single_token(tokenizer, "Yes", " Yes", "yes"), single_token(tokenizer, "No", " No", "no")
         self.attribute_reads = tuple(
             Read(self._question_suffix(question), {attribute: Pair(yes, no)})
@@ -71,8 +72,12 @@ class ChatDialect:
     def base_prompt(self, messages: Sequence[Message], role: Role) -> list[int]:
         # One system message: some templates refuse a second one.
         lead = list(takewhile(lambda message: message.role == "system", messages))
-        persona = "\n\n".join([role.persona, *(message.content for message in lead)])
-        return self._render([Message(role="system", content=persona), *messages[len(lead) :]])
+        rest, opening = messages[len(lead) :], list[Message]()
+        if not self._takes_opening:
+            opening = list(takewhile(lambda message: message.role == "assistant", rest))
+        said = [f"You opened this conversation with: {message.content}" for message in opening]
+        persona = "\n\n".join([role.persona, *(message.content for message in lead), *said])
+        return self._render([Message(role="system", content=persona), *rest[len(opening) :]])
 
     def answer_ids(self, text: str) -> list[int]:
         return encode_plain(self.tokenizer, text)
@@ -103,7 +108,7 @@ class ChatDialect:
         return self.answer_ids(text)
 
     def read_step(self, text: str) -> Query | Answer:
-        said = text.strip()
+        said = spoken(text).strip()
         if said.startswith(SEARCH):
             return Query(said.removeprefix(SEARCH).strip().splitlines()[0].strip(" \"'") if said != SEARCH else "")
         return Answer(said)
@@ -130,7 +135,11 @@ class ChatDialect:
 
     def _template(self, turns: Sequence[tuple[str, str]], generate: bool) -> str:
         conversation = [{"role": role, "content": content} for role, content in turns]
-        return str(self.tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=generate))
+        # Models that think aloud first are asked not to: candidates are short, and thoughts are no reply.
+        text = self.tokenizer.apply_chat_template(
+            conversation, tokenize=False, add_generation_prompt=generate, enable_thinking=False
+        )
+        return str(text)
 
     def _template_takes_system(self) -> bool:
         # Gemma's template raises on a system message; others drop it in silence.
@@ -138,6 +147,15 @@ class ChatDialect:
             return _placeholder(0) in self._template([("system", _placeholder(0)), ("user", _placeholder(1))], True)
         except Exception:  # jinja raises what the template's author chose
             return False
+
+    def _template_takes_opening(self) -> bool:
+        # Mistral's and Llama 2's templates want the user to speak first; a role may have an opening line.
+        system = [("system", _placeholder(0))] if self._takes_system else [("user", _placeholder(0))]
+        try:
+            text = self._template([*system, ("assistant", _placeholder(1)), ("user", _placeholder(2))], True)
+        except Exception:  # jinja raises what the template's author chose
+            return False
+        return _placeholder(1) in text
 
     def _question_suffix(self, question: str) -> tuple[int, ...]:
         """What follows an answer so that the model is asked `question` about it and is about to say Yes or No."""

@@ -30,6 +30,7 @@ LEAST_QUOTED = 0.3
 """Least share of them that a quoted sentence and its title must hold: at 0.34 quotations that answer are lost."""
 
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
+_APART = re.compile(r"(?:(?:^|\s+)|(?<=[.!?…]))\[\d{1,3}\](?!\w)")
 _SUPERLATIVE = re.compile(rf"\b(?:first|last|most|least|{ADJECTIVE})\b", re.IGNORECASE)
 _RANKED = re.compile(rf"(?:\b(?:{RANK})[- ])?{_SUPERLATIVE.pattern}", re.IGNORECASE)
 _ORDINAL = re.compile(RANK, re.IGNORECASE)
@@ -84,6 +85,11 @@ class Cited(NamedTuple):
 def uncited(text: str) -> str:
     """`text` without citation marks."""
     return _MARKER.sub("", text).strip()
+
+
+def unmarked(text: str) -> str:
+    """`text` without citation marks that stand apart from words, for a reply without sources; `items[1]` stays."""
+    return _APART.sub("", text).strip()
 
 
 def marked_sentences(text: str) -> list[tuple[str, tuple[int, ...]]]:
@@ -148,6 +154,8 @@ def support(sentence: str, snippet: str, question: str, title: str = "") -> Supp
 def _about(snippet: str, title: str, question: str) -> Iterator[set[str]]:
     """The stems of each sentence of the snippet that is about the question; its title is understood in all of them."""
     asked = _subject(question)
+    if not asked and _RANKED.search(question):
+        return  # "Which is the largest?" alone is about nothing
     titled, ranks_alike = stems(title), _ranking(question, title, snippet)
     for sentence in split(snippet):
         held = stems(sentence) | titled
@@ -270,8 +278,8 @@ def quote(evidence: Sequence[Evidence], question: str) -> Cited | None:
         for position, sentence in enumerate(split(item.text)):
             held = stems(sentence)
             shared = _shared(asked, held | title)
-            if not held or (item.open_domain and shared < LEAST_QUOTED * len(asked)):
-                continue
+            if not held or (item.open_domain and (not asked or shared < LEAST_QUOTED * len(asked))):
+                continue  # "What is the largest?" names nothing that a sentence could be about
             # A summary's first sentence says what its subject is, and its title is understood in all of them; what
             # the title adds to the question ("Post-War economy") leads away from it.
             score = shared - 0.25 * len(title - asked) - 0.35 * rank - 0.1 * min(position, 5)

@@ -12,6 +12,7 @@ import numpy as np
 
 from dialog.decoder import Decoder, Sample
 from dialog.dialect import ATTRIBUTES, Dialect, Read
+from dialog.messages import spoken
 from dialog.turn import Candidate, Phase, Scores
 from safety.policy import Policy
 
@@ -68,7 +69,7 @@ async def judge(
     judged: list[tuple[Candidate, Sample]] = []
     unique: list[Sample] = []
     for sample in samples:
-        text = sample.text.strip()
+        text = spoken(sample.text).strip()
         if text and text not in seen:
             seen.add(text)
             unique.append(sample)
@@ -92,6 +93,6 @@ def candidate_of(
 ) -> Candidate:  # fmt: skip
     """A sample as a candidate of the trace."""
     return Candidate(
-        text=sample.text.strip(), scores=scores, kept=kept, reason=reason, phase=phase, support=support,
+        text=spoken(sample.text).strip(), scores=scores, kept=kept, reason=reason, phase=phase, support=support,
         logprob=round(sample.logprob, 4), tokens=len(sample.token_ids),
     )  # fmt: skip

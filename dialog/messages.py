@@ -34,10 +34,21 @@ def clean_text(text: str) -> str:
     return _DROPPED.sub("", normal).strip()
 
 
+def spoken(text: str) -> str:
+    """What is said of what a model wrote: without the thoughts that some models write first, between `<think>` marks.
+
+    Empty where the thoughts do not end.
+    """
+    thoughts, mark, said = text.partition("</think>")
+    if mark:
+        return said.strip()
+    return "" if thoughts.lstrip().startswith("<think>") else text
+
+
 def user_text(text: str) -> str:
     """A user's message, cleaned. Raises MessageError where it is empty, too long or not text."""
     check_length(text)
-    if "\0" in text or text.count("\ufffd") > max(8, len(text) // 20):
+    if "\0" in text or text.count("\ufffd") > max(2, len(text) // 20):
         raise MessageError("the message holds binary data, not text. Send UTF-8 text.")
     cleaned = clean_text(text)
     if not cleaned:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from dialog.errors import FinetuneError
 
@@ -144,11 +144,13 @@ class Config(Settings):
     filter: FilterSettings | None = None
     max_false_positive_rate: float = Field(default=0.05, ge=0.0, lt=1.0, description="For calibrating the threshold.")
 
-    @model_validator(mode="after")
-    def _filtered_tasks(self) -> Config:
-        if unknown := [name for name in (self.filter.tasks if self.filter else ()) if name not in self.tasks]:
-            raise ValueError(f"filter.tasks names {unknown[0]!r}, which is no task; there are {', '.join(self.tasks)}")
-        return self
+    @field_validator("filter")
+    @classmethod
+    def _filtered_tasks(cls, value: FilterSettings | None, info: ValidationInfo) -> FilterSettings | None:
+        known = info.data.get("tasks", {})
+        if unknown := [name for name in (value.tasks if value else ()) if name not in known]:
+            raise ValueError(f"tasks names {unknown[0]!r}, which is no task; there are {', '.join(known)}")
+        return value
 
     @field_validator("start", mode="before")
     @classmethod

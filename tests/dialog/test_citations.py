@@ -199,3 +199,9 @@ def test_a_quotation_is_understood_alone(question: str, title: str, text: str, q
     found = quote([Evidence(1, text, title, None, None, "retrieval", True)], question)
     assert found is not None
     assert found.text == quoted
+
+
+@pytest.mark.parametrize("question", ["What was the first?", "Which is the oldest?", "What is the largest?"])
+def test_a_superlative_of_nothing_is_answered_by_nothing(question: str) -> None:
+    assert quote(EVIDENCE, question) is None
+    assert not support("The Louvre opened on 10 August 1793.", LOUVRE, question, "Louvre").supported

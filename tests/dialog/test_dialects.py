@@ -164,3 +164,34 @@ def test_an_adapter_chooses_the_tuned_dialect(scripted) -> None:
     assert choose_dialect(decoder).name == "tuned"
     with pytest.raises(ValueError, match="'klingon'"):
         choose_dialect(decoder, "klingon")
+
+
+class Changed:
+    """The default model's tokenizer with another way to render a conversation."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.asked: list[dict[str, object]] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.tokenizer, name)
+
+    def apply_chat_template(self, conversation: list[dict[str, str]], **more: object) -> object:
+        self.asked.append(more)
+        spoken = [message["role"] for message in conversation if message["role"] != "system"]
+        if spoken[:1] != ["user"]:
+            raise ValueError("Conversation roles must alternate user/assistant")
+        return self.tokenizer.apply_chat_template(conversation, **more)
+
+
+def test_a_role_opens_where_the_template_wants_the_user_to_begin(tokenizer: Tokenizer) -> None:
+    strict = ChatDialect(Changed(tokenizer))  # type: ignore[arg-type]
+    opened = [Message(role="assistant", content="Namaste!"), *CONVERSATION]
+    said = tokenizer.decode(strict.base_prompt(opened, ROLE))
+    assert f"{ROLE.persona}\n\nYou opened this conversation with: Namaste!<|im_end|>\n<|im_start|>user\nWho" in said
+
+
+def test_models_that_think_aloud_are_asked_not_to(tokenizer: Tokenizer) -> None:
+    seen = Changed(tokenizer)
+    ChatDialect(seen).base_prompt(CONVERSATION, ROLE)  # type: ignore[arg-type]
+    assert all(more["enable_thinking"] is False for more in seen.asked)

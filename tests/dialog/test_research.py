@@ -425,3 +425,31 @@ def test_reply_sync_is_reply(scripted) -> None:
     again = agent.reply_sync(stored.messages, seed=stored.seed, role=role, settings=stored.settings)
     assert content(again) == content(turn), "a stored turn can be made again"
     assert list(signature(Agent.reply_sync).parameters) == list(signature(Agent.reply).parameters)
+
+
+async def test_marks_that_the_model_made_up_are_not_shown_without_a_source(scripted) -> None:
+    decoder = scripted(["Tea was first grown in China. [1] It is nice [2] and items[3] stays.[4]"])
+    turn = await Agent(decoder, settings=FEW).reply(ask("I like tea."))
+    assert turn.reply == "Tea was first grown in China. It is nice and items[3] stays."
+    assert (turn.citations, turn.grounded) == ([], False)
+    only = await Agent(scripted(["[1]"]), settings=FEW).reply(ask("I like tea."))
+    assert only.reply == NOTHING_SAID
+
+
+async def test_a_candidate_that_only_thinks_is_dropped_and_the_thoughts_of_others_are_not_shown(scripted) -> None:
+    decoder = scripted(["<think>\nTea, then", "<think>\nA greeting.\n</think>\n\nHello!"])
+    turn = await Agent(decoder, settings=FEW).reply(ask("Hello."))
+    assert turn.reply == "Hello!"
+    assert [(candidate.text, candidate.kept) for candidate in turn.candidates] == [("Hello!", True), ("", False)]
+
+
+async def test_a_tool_that_failed_is_named(scripted) -> None:
+    @tool(name="retrieval", open_domain=True)
+    def broken(query: str) -> ToolOutput:
+        """Fails."""
+        raise ValueError("the shelf fell over")
+
+    turn = await Agent(scripted(["Austen."]), Toolset([broken]), settings=FEW).reply(ask("Who wrote Emma?"))
+    assert [note for note in turn.notes if "shelf" in note] == [
+        "The tool retrieval failed: ValueError: the shelf fell over"
+    ]

@@ -62,7 +62,7 @@ def test_a_recipe_extends_another_and_changes_reach_inside():
     assert config.tasks["grounded"].sources == judge.tasks["grounded"].sources
     assert config.tasks.keys() == judge.tasks.keys() | {"research", "generation"}
     assert (config.train.learning_rate, config.lora.rank, config.method) == (2e-4, 4, "lora")
-    assert (config.lora.from_layer, config.dialect, config.start) == (20, "judged", "judge")
+    assert (config.lora.from_layer, config.dialect, config.start) == (20, "judged", ("judge",))
 
 
 @pytest.mark.parametrize(
