@@ -12,12 +12,13 @@ from dialog.agent import Agent, AgentSettings
 from dialog.decoder import Decoder, Sampling
 from dialog.dialect import Dialect, choose_dialect
 from dialog.finetune.adapters import AdapterCard
-from dialog.roles import load_role
+from dialog.roles import Role, load_role
 from safety.policy import Policy
 from serve.adapters import find_adapter
 from serve.errors import SettingsError
 from serve.store import DEFAULT_MODEL, ModelStore
 from toolset.plugins import Loaded
+from toolset.toolset import Toolset
 
 CPU_CANDIDATES = 4
 """Candidates of the embedded engine on a CPU: a turn in seconds; LaMDA's 16 take about twice as long."""
@@ -64,6 +65,19 @@ class Assembled(NamedTuple):
     notices: list[str]
 
 
+def fetch(options: AgentOptions) -> None:
+    """Fetch and build what the options name and is missing, so that `assemble` has only to load.
+
+    Raises ModelStoreError, CorpusError, AdapterError.
+    """
+    from serve.tools import corpus_folder
+
+    find_adapter(options.adapter, options.model, options.engine)
+    ModelStore().pull(options.model)
+    if options.corpus != "none":
+        corpus_folder(options.corpus)
+
+
 async def assemble(options: AgentOptions) -> Assembled:
     """Fetch, load and connect everything.
 
@@ -89,7 +103,7 @@ async def assemble(options: AgentOptions) -> Assembled:
         # fell below its threshold (docs/log.md). The word test of `dialog.citations` holds alone there.
         if card is not None and dialect.name == "tuned":
             settings = settings.model_copy(update={"grounded_threshold": card.grounded_threshold})
-        notices += [str(problem) for problem in loaded.problems]
+        notices += [str(problem) for problem in loaded.problems] + unknown_tools(role, loaded.toolset)
         agent = Agent(decoder, loaded.toolset, dialect=dialect, role=role, policy=policy_of(card), settings=settings)
         await agent.prepare()
     except BaseException:
@@ -98,6 +112,18 @@ async def assemble(options: AgentOptions) -> Assembled:
         await decoder.aclose()
         raise
     return Assembled(agent, notices)
+
+
+def unknown_tools(role: Role, toolset: Toolset) -> list[str]:
+    """What to say of tools that a role allows and that nobody has: a misspelt name leaves it without the tool."""
+    from serve.tools import BUILT_IN
+
+    known = {*toolset.names, *BUILT_IN}
+    return [
+        f"The role {role.name} allows the tool {name!r}, which there is not. There are {', '.join(sorted(known))}."
+        for name in role.tools or ()
+        if name not in known
+    ]
 
 
 def _tools(

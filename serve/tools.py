@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -99,7 +100,12 @@ def retrieval_tool(corpus: str = DEFAULT_CORPUS, *, k: int = 3) -> Tool:
     """Retrieval of up to `k` passages from a corpus by name. Raises ModelStoreError, CorpusError."""
     from toolset.retrieval import Retrieval
 
-    return Retrieval(corpus_folder(corpus), embedder(), k=k)
+    def remake() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        corpus_folder(corpus)
+
+    folder = corpus_folder(corpus)
+    return Retrieval(folder, embedder(), k=k, remake=remake if corpus == DEFAULT_CORPUS else None)
 
 
 def embedder() -> Embedder:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from dialog.agent import Agent, Event
     from dialog.turn import Turn
 
-errors = Console(stderr=True)
-output = Console(highlight=False, soft_wrap=True)
+# An answer is shown as it is: `:x:` stays what it was.
+errors = Console(stderr=True, emoji=False)
+output = Console(highlight=False, soft_wrap=True, emoji=False)
 
 HELP = """[bold]/trace[/]        how the last answer came about
 [bold]/sources[/]      the last answer's sources, with their text
@@ -85,6 +86,8 @@ def chat(once: str | None, as_json: bool, trace: bool, seed: int | None, log: Pa
     if once is not None:
         user_text(once)  # a message that cannot be answered is refused before a model is loaded
     session = Session(options, trace=trace, seed=seed, log=log)
+    # Before the event loop: what runs in its threads could not be stopped with Ctrl-C.
+    session.fetch()
     with asyncio.Runner() as runner:
         session.open(runner)
         try:
@@ -103,27 +106,36 @@ class Session:
     """A conversation with one agent on one event loop."""
 
     def __init__(self, options: dict[str, Any], *, trace: bool, seed: int | None, log: Path | None) -> None:
-        self.options = {name: value for name, value in options.items() if value is not None}
-        self.trace, self.seed, self.log = trace, seed, log
-        self.turns: list[Turn] = []
-        self.agent: Agent | None = None
-
-    def open(self, runner: asyncio.Runner) -> None:
-        """Load the agent. Raises what `serve.assemble` raises."""
         from pydantic import ValidationError
 
-        from serve.assemble import AgentOptions, assemble
+        from serve.assemble import AgentOptions
 
-        self.runner = runner
         try:
-            options = AgentOptions(**self.options)
+            self.options = AgentOptions(**{name: value for name, value in options.items() if value is not None})
         except ValidationError as error:
             first = error.errors()[0]
             raise SettingsError(
                 f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}"
             ) from error
+        self.trace, self.seed, self.log = trace, seed, log
+        self.turns: list[Turn] = []
+        self.agent: Agent | None = None
+
+    def fetch(self) -> None:
+        """Fetch what is missing, and see that the log can be written. Raises what `serve.assemble` raises."""
+        from serve.assemble import fetch
+
+        if self.log is not None:
+            append(self.log, "")
+        fetch(self.options)
+
+    def open(self, runner: asyncio.Runner) -> None:
+        """Load the agent. Raises what `serve.assemble` raises."""
+        from serve.assemble import assemble
+
+        self.runner = runner
         with errors.status("loading") if sys.stderr.isatty() else _nothing():
-            self.agent, self.notices = runner.run(assemble(options))
+            self.agent, self.notices = runner.run(assemble(self.options))
 
     def close(self) -> None:
         if self.agent is not None:
@@ -151,13 +163,16 @@ class Session:
             return None
         self.turns.append(turn)
         if self.log is not None:
-            with self.log.open("a", encoding="utf-8") as file:
-                file.write(turn.model_dump_json() + "\n")
+            try:
+                append(self.log, turn.model_dump_json() + "\n")
+            except SettingsError as error:  # the answer is there all the same
+                errors.print(str(error), style="red", markup=False)
         return turn
 
     def loop(self) -> None:
         """Read, answer, print, until the end of input."""
         from dialog.errors import DialogError
+        from serve.errors import ServeError
 
         self.greet()
         read = line_reader()
@@ -176,7 +191,7 @@ class Session:
                 continue
             try:
                 turn = self.answer(line)
-            except DialogError as error:
+            except (DialogError, ServeError) as error:
                 errors.print(str(error), style="red", markup=False)
                 continue
             if turn is not None:
@@ -198,6 +213,7 @@ class Session:
         """A line that begins with `/`; False leaves the chat."""
         from dialog.errors import RoleError
         from dialog.roles import load_role
+        from serve.assemble import unknown_tools
 
         assert self.agent is not None
         name, _, argument = line[1:].partition(" ")
@@ -217,6 +233,7 @@ class Session:
         elif name == "role" and argument:
             try:
                 self.agent.role = load_role(argument.strip())
+                self.notices = unknown_tools(self.agent.role, self.agent.toolset)
                 self.turns.clear()
                 self.greet()
             except RoleError as error:
@@ -239,6 +256,17 @@ def show(turn: Turn, *, trace: bool = False) -> None:
         errors.print(note, style="dim", markup=False, highlight=False)
     if trace:
         show_trace(turn)
+
+
+def append(log: Path, line: str) -> None:
+    """Append to a file. Raises SettingsError where that cannot be done."""
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(line)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write --log {log}: {error.strerror or error}. Name a file that can be written."
+        ) from error
 
 
 def titled(title: str, text: str) -> str:
@@ -307,12 +335,13 @@ def wording(event: Event) -> str:
 def line_reader() -> Callable[[], str]:
     """Reads a line with editing and history on a terminal, plainly from a pipe. Raises EOFError at the end."""
     if not sys.stdin.isatty():
+        stdin = sys.stdin.buffer
 
         def plain() -> str:
-            line = sys.stdin.readline()
+            line = stdin.readline().decode("utf-8", "replace")
             if not line:
                 raise EOFError
-            return line.rstrip("\n")
+            return line.rstrip("\r\n")
 
         return plain
     from prompt_toolkit import PromptSession

@@ -58,6 +58,8 @@ def index(path: Path, name: str, max_mb: float, attribution: str | None, emptied
 
     if name == DEFAULT_CORPUS:
         raise CorpusError(f"the corpus {DEFAULT_CORPUS!r} is built in and not changed. Choose another --name.")
+    if name == "none":
+        raise CorpusError("'none' is how --corpus asks for no corpus. Choose another --name.")
     if not CORPUS_NAME.fullmatch(name):
         raise CorpusError(f"corpus name {name!r} is not valid. Use letters, digits, '.', '_' and '-'.")
     folder = home() / "corpora" / name

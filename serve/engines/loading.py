@@ -101,6 +101,13 @@ def merge_adapter(model: Any, adapter: Path, *, model_name: str, revision: str) 
             f"adapter {label!r} was trained on {config.get('base_model_name_or_path') or 'a base'} revision "
             f"{trained_on[:12]}, but {model_name} is {revision[:12]}. Use the adapter's own base model."
         )
+    named = str(config.get("base_model_name_or_path") or "")
+    is_id = named.count("/") == 1 and not Path(named).exists()
+    if not trained_on and is_id and _last_part(named) != _last_part(model_name):  # shapes may be equal all the same
+        raise AdapterError(
+            f"adapter {label!r} was trained on {named}, not on {model_name}. Use --model {named}; or, if it is "
+            "the same model, write this one's name into its adapter_config.json."
+        )
     with quiet():
         try:
             merged = PeftModel.from_pretrained(
@@ -111,6 +118,11 @@ def merge_adapter(model: Any, adapter: Path, *, model_name: str, revision: str) 
                 f"adapter {label!r} does not fit {model_name}: {reason(error)} Use the adapter's own base model."
             ) from error
     return merged.eval().requires_grad_(False)
+
+
+def _last_part(name: str) -> str:
+    """`qwen3-0.6b` of `Qwen/Qwen3-0.6B@main`."""
+    return name.partition("@")[0].rstrip("/").rpartition("/")[2].casefold()
 
 
 def fast_or_plain(model: Any, device: torch.device) -> SharedPromptModel | PlainModel:

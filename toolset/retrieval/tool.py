@@ -6,6 +6,7 @@ Boundary: joins the corpus's search with abstention; holds no logic of either.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from toolset.english.question import answerable
@@ -13,6 +14,7 @@ from toolset.english.superlative import claim, wanted
 from toolset.retrieval.abstain import confidence, features, supported
 from toolset.retrieval.corpus import Corpus, Found
 from toolset.retrieval.embedder import Embedder
+from toolset.retrieval.errors import DamagedCorpusError
 from toolset.tool import Result, Source, Tool
 
 MAX_QUERY = 1000
@@ -25,8 +27,9 @@ SUPERLATIVE_POOL = 24
 class Retrieval(Tool):
     """Passages from the corpus in `corpus_folder` that answer a query, each with its source.
 
-    `k` is the most passages an answer holds. The corpus is read on the first query, or by `load`.
-    Raises CorpusError or EmbedderError where the corpus or the model cannot be used.
+    `k` is the most passages an answer holds. The corpus is read on the first query, or by `load`; where it is found
+    damaged then, `remake` makes it again. Raises CorpusError or EmbedderError where the corpus or the model cannot be
+    used.
     """
 
     name = "retrieval"
@@ -35,16 +38,27 @@ class Retrieval(Tool):
     needs = frozenset({"model"})
     open_domain = True
 
-    def __init__(self, corpus_folder: Path | str, embedder: Embedder, *, k: int = 3) -> None:
+    def __init__(
+        self, corpus_folder: Path | str, embedder: Embedder, *, k: int = 3, remake: Callable[[], object] | None = None
+    ) -> None:
         self.corpus = Corpus(corpus_folder, embedder)
-        self.k = k
+        self.k, self.remake = k, remake
         self.lock = threading.Lock()
 
     def load(self) -> Retrieval:
         """Read the corpus and the weights now, so that the first query is as fast as the others."""
         with self.lock:
             self.corpus.embedder.load()
-            self.corpus.index()
+            try:
+                self.corpus.index()
+            except DamagedCorpusError:
+                if self.remake is None:
+                    raise
+                folder, embedder = self.corpus.store.folder, self.corpus.embedder
+                self.corpus.close()
+                self.remake()
+                self.corpus = Corpus(folder, embedder)
+                self.corpus.index()
         return self
 
     def run(self, query: str) -> list[Result]:

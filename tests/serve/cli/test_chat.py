@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from dialog.turn import Turn
+from serve.assemble import unknown_tools
+from serve.cli import chat
 from serve.cli.chat import Session
 from serve.cli.main import main
 
@@ -196,6 +199,10 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat() -> None:
         (["chat", "--once", "hi", "--corpus", "missing"], "no corpus 'missing'"),
         (["chat", "--once", "hi", "--engine", "abacus", "--corpus", "none"], "unknown engine 'abacus'"),
         (["chat", "--once", "hi", "--adapter", "missing"], "no adapter 'missing'"),
+        (
+            ["chat", "--once", "hi", "--log", "/nowhere/log.jsonl"],
+            "cannot write --log /nowhere/log.jsonl: No such file",
+        ),
         (["chat", "--once", "word " * 9000, "--corpus", "none"], "do not fit the model's context of 8192"),
         (["chat", "--json"], "--json needs --once"),
         (["models", "pull", "nonsense"], "unknown model 'nonsense'"),
@@ -234,3 +241,23 @@ def test_help_teaches(default_model: Path) -> None:
     assert "Examples:" in shown
     listed = json.loads(CliRunner().invoke(main, ["models", "list", "--json"]).stdout)
     assert "smollm2-135m-instruct" in [model["name"] for model in listed["stored"]]
+
+
+def test_what_is_no_emoji_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(file=sys.stdout, emoji=chat.output._emoji, highlight=False).print("2001:a:b::1 and :x:", markup=False)
+    assert capsys.readouterr().out == "2001:a:b::1 and :x:\n"
+
+
+def test_a_log_that_fails_later_does_not_cost_the_answer(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(session, "log", tmp_path / "gone" / "log.jsonl")
+    assert "7856" in ask(session, "What is 135 + 7721?").reply
+    assert "cannot write --log" in capsys.readouterr().err
+
+
+def test_a_role_with_a_tool_that_there_is_not_says_so(session: Session) -> None:
+    assert session.agent is not None
+    role = session.agent.role.model_copy(update={"tools": ("calcuator", "retrieval")})
+    [said] = unknown_tools(role, session.agent.toolset)
+    assert "'calcuator', which there is not. There are calculator, retrieval" in said

@@ -171,6 +171,13 @@ def test_an_adapter_of_another_base_is_refused(
     with pytest.raises(AdapterError, match=r"trained on .* revision r0, but tiny is r1"):
         load(model_folder("qwen2"), adapter=other)
 
+    named = {**config, "revision": None, "base_model_name_or_path": "acme/tiny-base"}
+    (other / "adapter_config.json").write_text(json.dumps(named))
+    with pytest.raises(AdapterError, match=r"trained on acme/tiny-base, not on tiny. Use --model acme/tiny-base"):
+        load(model_folder("qwen2"), adapter=other)
+    (other / "adapter_config.json").write_text(json.dumps({**named, "base_model_name_or_path": "acme/Tiny"}))
+    load(model_folder("qwen2"), adapter=other)
+
     with pytest.raises(AdapterError, match="no readable adapter_config"):
         load(model_folder("qwen2"), adapter=tmp_path)
 
@@ -184,6 +191,9 @@ async def test_merged_weights_get_a_folder_of_their_own(
         )
 
     made = merge(adapter)
+    assert merge(adapter) == made
+    cut = made / "model.safetensors"
+    cut.write_bytes(cut.read_bytes()[:-100])  # as a crash may leave it
     assert merge(adapter) == made
     merged, live = load(made), load(model_folder("qwen2"), adapter=adapter)
     assert await merged.score([[5, 6]], [1, 2]) == pytest.approx(await live.score([[5, 6]], [1, 2]), abs=1e-4)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from toolset.english.question import answerable, names_in
-from toolset.retrieval import CorpusError, Embedder, Retrieval
+from toolset.retrieval import Corpus, CorpusError, DamagedCorpusError, Embedder, Retrieval
 from toolset.retrieval.abstain import binds, features
+from toolset.retrieval.store import FILE
 
 ANSWERED = [
     ("Who painted the Mona Lisa?", "Mona Lisa", "Leonardo da Vinci"),
@@ -174,3 +177,32 @@ def test_names_are_told_from_openers():
 )
 def test_what_no_corpus_can_answer_is_not_looked_up(message, facts):
     assert answerable(message) is facts
+
+
+def test_a_corpus_that_is_found_damaged_is_made_again_where_it_can_be(corpus, embedder, articles, tmp_path):
+    def make() -> None:
+        made = Corpus(tmp_path / "made", embedder, create=True)
+        made.add(articles)
+        made.close()
+
+    make()
+    connection = sqlite3.connect(tmp_path / "made" / FILE)
+    connection.execute("UPDATE documents SET text = 'forged' WHERE id = 'Coffee'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(DamagedCorpusError):
+        Retrieval(tmp_path / "made", embedder).run("Who painted the Mona Lisa?")
+
+    def remake() -> None:
+        shutil.rmtree(tmp_path / "made")
+        make()
+
+    [first, *_] = Retrieval(tmp_path / "made", embedder, remake=remake).run("Who painted the Mona Lisa?")
+    assert first.source.title == "Mona Lisa"
+
+
+def test_a_damaged_graph_of_the_embedding_model_is_made_again(embedder, tmp_path):
+    folder = Path(shutil.copytree(embedder.folder, tmp_path / "model"))
+    for graph in folder.glob("model.*.onnx"):
+        graph.write_bytes(graph.read_bytes()[:1000])
+    assert Embedder(folder).queries(["tea"]) == pytest.approx(embedder.queries(["tea"]), abs=1e-5)
