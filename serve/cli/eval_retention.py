@@ -17,6 +17,7 @@ from serve.cli.eval_saved import subject_of
     "--data", required=True, type=click.Path(path_type=Path), help="Text file, or JSONL with texts or dialogs."
 )
 @click.option("--tokens", type=click.IntRange(16), default=65_536, show_default=True, help="Tokens to measure on.")
+@click.option("--held-out", is_flag=True, help="Only the half that finetuning with this text measures on.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N paragraphs or dialogs.")
 @click.option("--model", metavar="M", help="A model's name, folder or Hugging Face id.")
 @click.option("--adapter", metavar="A", help=ADAPTER_HELP)
@@ -25,18 +26,20 @@ from serve.cli.eval_saved import subject_of
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Keep the result here.")
 def command(
-    data: Path, tokens: int, limit: int | None, model: str | None, adapter: str | None, engine: str, device: str,
-    as_json: bool, save: Path | None,
+    data: Path, tokens: int, held_out: bool, limit: int | None, model: str | None, adapter: str | None, engine: str,
+    device: str, as_json: bool, save: Path | None,
 ) -> None:  # fmt: skip
     """Measure what a model remembers of general text: perplexity, exp of nats per token, on stretches of 512 tokens.
-    The interval is 95% bootstrap over the stretches.
+    The interval is 95% bootstrap over the stretches. Where the text is one of an adapter's `retention.texts`, half of
+    it was replayed or gave the Fisher information: --held-out leaves that half out.
 
     \b
     Examples:
       groundling eval retention --data wikitext.txt
       groundling eval retention --data wikitext.txt --adapter judge --json
+      groundling eval retention --data general.txt --adapter mine --held-out
     """
-    from dialog.finetune.retention import perplexity, read_texts, stretches
+    from dialog.finetune.retention import general_text, perplexity, read_texts, stretches
     from serve.adapters import find_adapter
     from serve.assemble import AgentOptions
     from serve.engines.loading import choose_device, choose_dtype, load_model, load_tokenizer, merge_adapter
@@ -46,7 +49,7 @@ def command(
 
     if engine != "transformers":
         raise SettingsError(f"eval retention reads whole texts, which engine {engine!r} does not. Use transformers.")
-    texts = read_texts(data)[:limit]
+    texts = (general_text([data], learns=False)[1] if held_out else read_texts(data))[:limit]
     stored = ModelStore().pull(model or DEFAULT_MODEL)
     with progress("measuring perplexity"):
         on = choose_device(device)

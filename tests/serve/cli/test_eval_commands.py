@@ -133,13 +133,12 @@ def test_a_reply_that_no_context_holds_is_named_before_the_long_work(tmp_path: P
 
 def test_retention_has_an_interval_over_stretches(tmp_path: Path, plain: Path):
     (tmp_path / "general.txt").write_text("\n\n".join(f"Paragraph {i} of plain words. " * 16 for i in range(8)))
-    result = run(
-        "retention", "--data", str(tmp_path / "general.txt"), "--model", str(plain), "--device", "cpu", "--json"
-    )
-    found = json.loads(result.stdout)
+    wanted = ["retention", "--data", str(tmp_path / "general.txt"), "--model", str(plain), "--device", "cpu", "--json"]
+    found = json.loads(run(*wanted).stdout)
     low, high = found["intervals"]["perplexity"]
     assert low < found["perplexity"] < high
     assert found["adapter"] == "none"
+    assert json.loads(run(*wanted, "--held-out").stdout)["tokens"] < found["tokens"]
 
 
 def test_the_probe_has_intervals_and_says_what_it_was_fitted_on(monkeypatch):
