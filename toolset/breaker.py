@@ -29,7 +29,6 @@ class Breaker:
         self._after, self._first_rest, self._longest, self._clock = after, rest, longest, clock
         self._lock = threading.Lock()
         self._failures = 0  # in a row
-        self._last_error = ""
         self._rest = rest  # length of the next rest, seconds
         self._until: float | None = None  # None: not resting
         self._trial = False  # the call that tests a rested tool is under way
@@ -44,7 +43,8 @@ class Breaker:
                 self._trial = True
                 return None
             when = f"for another {left:.0f} s" if left > 0 else "until the call that tries it again returns"
-            return f"resting {when} after {self._failures} failures in a row; the last: {self._last_error}"
+            # No word of the last error: it may hold a query of somebody else's.
+            return f"resting {when} after {self._failures} failures in a row"
 
     @property
     def resting(self) -> bool:
@@ -57,15 +57,16 @@ class Breaker:
         with self._lock:
             self._failures, self._until, self._trial, self._rest = 0, None, False, self._first_rest
 
-    def failed(self, error: str) -> None:
-        """A call failed with `error`."""
+    def failed(self) -> bool:
+        """A call failed. Whether the tool is rested because of it."""
         with self._lock:
             self._failures += 1
-            self._last_error = error
-            if self._trial or (self._until is None and self._failures >= self._after):
+            rested = self._trial or (self._until is None and self._failures >= self._after)
+            if rested:
                 self._until = self._clock() + self._rest
                 self._rest = min(self._rest * 2, self._longest)
                 self._trial = False
+            return rested
 
     def withdrawn(self) -> None:
         """A call was cancelled by its caller, which says nothing about the tool."""

@@ -188,16 +188,18 @@ class Toolset:
             entry.breaker.withdrawn()
             raise
         except (ToolBusyError, RuntimeError) as problem:  # RuntimeError: the machine has no more threads
-            outcome_error, timed_out = describe_error(problem), False
+            kind, outcome_error, timed_out = type(problem).__name__, describe_error(problem), False
         else:
             if outcome.error is None:
                 entry.breaker.succeeded()
                 results, cut = outcome.value
                 return record(results, cut=cut)
             timed_out = isinstance(outcome.error, TimeoutError) and not str(outcome.error)
-            outcome_error = describe_error(outcome.error)
+            kind, outcome_error = type(outcome.error).__name__, describe_error(outcome.error)
         error = f"no answer within {entry.timeout:g} s" if timed_out else outcome_error
-        entry.breaker.failed(error)
+        if entry.breaker.failed():
+            # The kind only: an error's words may hold the query, which the log does not keep.
+            logger.warning("tool %s is rested after failures in a row, the last one %s", entry.name, kind)
         return record(error=error)
 
     async def _close(self, entry: _Entry) -> None:

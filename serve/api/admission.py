@@ -50,11 +50,9 @@ class Admission:
             )
 
     @asynccontextmanager
-    async def slot(self, on_wait: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
-        """Hold one slot; `on_wait` is called where it has to be waited for. Raises ApiError as `check`."""
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold one slot, which may have to be waited for. Raises ApiError as `check`."""
         self.check()
-        if self._slots.locked():
-            on_wait()
         self._change(waiting=1)
         try:
             await self._slots.acquire()

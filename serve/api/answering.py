@@ -12,7 +12,7 @@ from dialog.turn import Turn
 from serve.api.idempotency import Begun
 from serve.api.keys import Caller
 from serve.api.live import EventStream, Live, while_connected
-from serve.api.runner import Ask, Keep
+from serve.api.runner import Ask, Keep, check_messages
 from serve.api.service import Service
 
 Turns = Live[list[Turn]]
@@ -34,9 +34,13 @@ async def answer(
     """The turns as `whole` shows them, or as the server-sent events of `stream` where that is given.
 
     A stream begins when it is likely to come to something: what fails before is a status. Cancels the turns where the
-    client goes. Raises ApiError 429 and 503 where no turn can be made now, and what `Runner.run` raises.
+    client goes. Turns that were made before take no place and count for nothing. Raises MessageError, ApiError 429 and
+    503 where no turn can be made now, and what `Runner.run` raises.
     """
-    headers = await admit(service, caller, len(asks))
+    missing = [ask for ask, stored in zip(asks, begun.before, strict=True) if stored is None]
+    for ask in missing[:1]:  # they are asked for the same messages
+        check_messages(ask.messages, service.settings.max_messages)
+    headers = await admit(service, caller, len(missing)) if missing else {}
     response.headers.update(headers)
 
     async def work(on_event: Callable[[Event], None]) -> list[Turn]:

@@ -9,17 +9,16 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from dialog.agent import Agent
 from dialog.errors import DialogError
 from serve.api import chat, conversations, feedback, health, models, moderations, page, responses, tools, turns
 from serve.api.admission import Admission
 from serve.api.cors import Cors
 from serve.api.document import describe
+from serve.api.drain import Drain, on_signals
 from serve.api.errors import ApiError, add_error_handlers
 from serve.api.limits import Limits
 from serve.api.loading import AgentSlot
@@ -64,7 +63,7 @@ def create_app(
         try:
             yield
         finally:
-            service.draining = True
+            service.drain.begin(0.0)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -97,7 +96,7 @@ def create_app(
     describe(app)
     add_error_handlers(app)
     app.add_middleware(BodyGuard, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
-    app.add_middleware(KeyGuard, settings=settings, store=service.store)
+    app.add_middleware(KeyGuard, settings=settings, store=service.store, limits=service.limits)
     app.add_middleware(Envelope, settings=settings, metrics=service.metrics)
     if settings.cors_origins:
         app.add_middleware(Cors, origins=settings.cors_origins)
@@ -111,9 +110,12 @@ def build_service(settings: Settings, tracer: Tracer) -> Service:
     metrics = Metrics()
     admission = Admission(settings.max_running, settings.max_queue, metrics.set_queue)
     limits = Limits(store, settings)
-    runner = Runner(settings, slot, store, admission, limits, metrics, tracer)
+    drain = Drain()
+    runner = Runner(settings, slot, store, admission, limits, metrics, tracer, drain)
     roles, own = known_roles(settings.role)
-    return Service(settings, slot, store, admission, limits, metrics, tracer, runner, roles=roles, own_role=own)
+    return Service(
+        settings, slot, store, admission, limits, metrics, tracer, runner, roles=roles, own_role=own, drain=drain
+    )
 
 
 def worker_app() -> FastAPI:
@@ -129,7 +131,9 @@ def worker_app() -> FastAPI:
     settings = Settings.model_construct(**Settings.model_validate_json(os.environ[SETTINGS_VARIABLE]).model_dump())
     set_up_logs(settings)
     try:
-        return create_app(settings, on_failure=on_failure)
+        app = create_app(settings, on_failure=on_failure)
+        on_signals(app.state.service.drain, settings.drain_seconds)
+        return app
     except Exception as error:
         logger.error("a worker cannot start: %s", error, exc_info=not isinstance(error, ServeError | DialogError))
         on_failure()
@@ -169,8 +173,3 @@ async def _sweep(service: Service) -> None:
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-def agent_of(app: Any) -> Agent:
-    """The loaded agent, for tests and benchmarks in the same process."""
-    return app.state.service.slot.agent()

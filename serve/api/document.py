@@ -35,7 +35,8 @@ MEANINGS = {
     422: "The Idempotency-Key came with another request before.",
     429: "Over a limit, or too many turns are waiting. See Retry-After.",
     500: "An error of ours.",
-    503: "The engine or the database is not available, or too many connections are open. See Retry-After.",
+    503: "The engine or the database is not available, the service is shutting down, or too many connections are open. "
+    "See Retry-After.",
     504: "The turn took longer than its deadline.",
 }
 """What each status of an error says."""
@@ -80,7 +81,7 @@ def codes(path: str, method: str, operation: dict[str, Any]) -> set[int]:
     if parameters or "requestBody" in operation:
         found |= {400}
     if "security" in operation:
-        found |= {401, 503}
+        found |= {401, 503} if path == "/metrics" else {401, 429, 503}
     if path in ADMINS:
         found |= {403}
     if "requestBody" in operation:
@@ -88,7 +89,7 @@ def codes(path: str, method: str, operation: dict[str, Any]) -> set[int]:
     if "{" in path or (method == "post" and path in NAMING):
         found |= {404}
     if method == "post" and path in WORK:
-        found |= {429, 504}
+        found |= {504}
     if "idempotency-key" in parameters:
         found |= {409, 422}
     return found

@@ -41,7 +41,7 @@ async def readyz(service: ServiceDep) -> JSONResponse:
         missing = None if service.migrated else "database"
     except ApiError:
         missing = "database"
-    if service.draining:
+    if service.drain.begun:
         missing = "shutdown"
     elif missing is None and not await service.slot.ready():
         missing = "engine"

@@ -1,10 +1,12 @@
-"""Per-key limits on requests and tokens a minute, counted in the database so that all processes share them."""
+"""Per-key limits on requests and tokens a minute, counted in the database so that all processes share them; and on
+calls of any kind, which each process counts by itself."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,11 @@ from serve.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+CALLS_PER_TURN = 10
+LEAST_CALLS = 600
+"""A key with a limit of requests may make this many times as many calls of any kind a minute, and at least so many:
+reading and listing cost little, but not nothing."""
+
 
 class Limits:
     """Fixed windows of one minute.
@@ -27,6 +34,8 @@ class Limits:
 
     def __init__(self, store: Store, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.store, self.settings, self.clock = store, settings, clock
+        self._calls: Counter[str] = Counter()
+        self._minute = 0
 
     def _of(self, caller: Caller) -> tuple[int | None, int | None]:
         key = caller.key
@@ -34,6 +43,23 @@ class Limits:
             (key and key.requests_per_minute) or self.settings.requests_per_minute,
             (key and key.tokens_per_minute) or self.settings.tokens_per_minute,
         )
+
+    def call(self, caller: Caller) -> None:
+        """Count a call of any kind, in this process alone: a commit for each would cost more than most calls do.
+
+        Raises ApiError 429.
+        """
+        requests = self._of(caller)[0]
+        if requests is None:
+            return
+        now = self.clock()
+        if self._minute != int(now // 60):
+            self._calls.clear()
+            self._minute = int(now // 60)
+        self._calls[caller.owner] += 1
+        most = max(LEAST_CALLS, CALLS_PER_TURN * requests)
+        if self._calls[caller.owner] > most:
+            raise _over(f"make {most} calls", max(1, 60 - int(now % 60)))
 
     async def take(self, caller: Caller) -> dict[str, str]:
         """Count a request; the headers that tell what is left. Raises ApiError 429 with them and Retry-After."""
@@ -49,21 +75,14 @@ class Limits:
             if most is None:
                 continue
             if used > most or (what == "tokens" and used >= most):
-                over = over or f"{most} {what}"
+                over = over or f"use {most} {what}"
             headers |= {
                 f"x-ratelimit-limit-{what}": str(most),
                 f"x-ratelimit-remaining-{what}": str(max(0, most - used)),
                 f"x-ratelimit-reset-{what}": f"{wait}s",
             }
         if over is not None:
-            raise ApiError(
-                429,
-                f"This key may use {over} a minute. Try again in {wait} s.",
-                type="rate_limit_error",
-                code="rate_limit_exceeded",
-                retry_after=wait,
-                headers=headers,
-            )
+            raise _over(over, wait, headers)
         return headers
 
     def charge(self, caller: Caller, tokens: int) -> Charge | None:
@@ -91,6 +110,17 @@ class Limits:
         if self._of(caller)[1] is None:
             return None
         return Meter(decoder, lambda tokens: self.spend(caller, tokens))
+
+
+def _over(what: str, wait: int, headers: Mapping[str, str] | None = None) -> ApiError:
+    return ApiError(
+        429,
+        f"This key may {what} a minute. Try again in {wait} s.",
+        type="rate_limit_error",
+        code="rate_limit_exceeded",
+        retry_after=wait,
+        headers=headers,
+    )
 
 
 class Meter:

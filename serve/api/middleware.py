@@ -14,8 +14,10 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.api.drain import shutting_down
 from serve.api.errors import ApiError, as_api_error
 from serve.api.keys import CALLER, caller_of
+from serve.api.limits import Limits
 from serve.api.live import ClientGone
 from serve.api.metrics import Metrics
 from serve.api.protocol import CROWDED
@@ -81,7 +83,8 @@ class Envelope:
                 raise
             await problem.response()(scope, receive, send_wrapped)
         except asyncio.CancelledError:
-            status = status or 499
+            if not status:  # the server ends, and this outlasted it
+                await shutting_down().response()(scope, receive, send_wrapped)
             raise
         finally:
             route = getattr(inner.get("route"), "path", "unmatched")
@@ -123,14 +126,17 @@ class Envelope:
 
 
 class KeyGuard:
-    """Asks who calls before anything reads what they send."""
+    """Asks who calls, and whether they may still call, before anything reads what they send."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, store: Store) -> None:
-        self.app, self.settings, self.store = app, settings, store
+    def __init__(self, app: ASGIApp, settings: Settings, store: Store, limits: Limits) -> None:
+        self.app, self.settings, self.store, self.limits = app, settings, store, limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (scope["path"].startswith("/v1/") or scope["path"] == "/metrics"):
+        counted = scope["type"] == "http" and scope["path"].startswith("/v1/")
+        if counted or (scope["type"] == "http" and scope["path"] == "/metrics"):
             scope[CALLER] = await caller_of(self.settings, self.store, Headers(scope=scope).get("authorization"))
+        if counted:
+            self.limits.call(scope[CALLER])
         await self.app(scope, receive, send)
 
 

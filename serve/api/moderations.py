@@ -95,7 +95,8 @@ async def _judged(texts: Sequence[str], caller: Caller, service: Service) -> lis
     """P(safe) of each text, in a slot and within the deadline. Raises ApiError."""
     agent = service.slot.agent()
     try:
-        async with asyncio.timeout(service.settings.deadline_seconds), service.admission.slot():
+        deadline = asyncio.timeout(service.settings.deadline_seconds)
+        async with service.drain.bound(), deadline, service.admission.slot():
             answers = []
             for text in texts:
                 answers.append(agent.dialect.answer_ids(clean_text(text)))

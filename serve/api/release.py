@@ -64,12 +64,14 @@ def cut(turn: Turn, stop: Sequence[str], max_tokens: int | None, tokenizer: Toke
     if reply == turn.reply:
         return turn.model_copy(update={"finish_reason": reason})
     used = {int(number) for number in MARKER.findall(reply)}
+    citations = [citation for citation in turn.citations if citation.number in used]
     tokens = len(tokenizer.encode(reply, add_special_tokens=False))
     return turn.model_copy(
         update={
             "reply": reply,
             "finish_reason": reason,
-            "citations": [citation for citation in turn.citations if citation.number in used],
+            "citations": citations,
+            "grounded": turn.grounded and bool(citations),
             "usage": turn.usage.model_copy(update={"completion_tokens": tokens}),
         }
     )

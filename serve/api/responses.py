@@ -32,7 +32,7 @@ from serve.api.schemas import (
     unsupported,
 )
 from serve.api.service import MODEL, Service, ServiceDep
-from serve.api.storage import StoredTurn
+from serve.api.storage import Past, StoredTurn, led
 
 router = APIRouter(tags=["OpenAI"])
 
@@ -141,8 +141,10 @@ async def _prepare(body: ResponseRequest, caller: Caller, service: Service, turn
         raise unsupported("text.format", body.text.format.type, "This agent writes text.")
     tools, notes = service.choose_tools(body.tools, body.tool_choice)
     given = _input(body.input)
+    own = [*([Message(role="system", content=body.instructions)] if body.instructions else []), *given]
     before: list[Message] = []
-    conversation, position = _conversation(body), None
+    role = service.model_role(body.model)
+    conversation, position, parent, past = _conversation(body), None, None, None
     if conversation is not None:
         if body.previous_response_id is not None or body.store is False or len(given) != 1:
             raise ApiError(
@@ -151,21 +153,24 @@ async def _prepare(body: ResponseRequest, caller: Caller, service: Service, turn
                 param="conversation",
                 code="invalid_value",
             )
-        await service.store.conversation(conversation, caller.owner)
+        found = await service.store.conversation(conversation, caller.owner)
+        role = service.model_role(body.model, default=found.role)
         most = service.settings.max_messages - 2
-        before, position = await service.runner.continued(conversation, caller.owner, most)
+        before, position, since = await service.runner.continued(conversation, caller.owner, most)
+        past = Past(tuple(own), since=since)
     elif body.previous_response_id is not None:
         stored = await _stored(service, body.previous_response_id, caller)
-        previous = stored.turn
+        previous, parent = stored.turn, stored.turn.id
         instructed = bool((stored.asked or {}).get("instructions"))  # they hold for one response only
         before = [*previous.messages[instructed:], Message(role="assistant", content=previous.reply)]
-    lead, before, given = _lead(body.instructions, before, given)
-    if body.previous_response_id is not None:
+    lead, before, given = led(body.instructions, before, given)
+    if parent is not None:
         most = max(0, service.settings.max_messages - len(lead) - len(given)) // 2 * 2
         before = before[len(before) - min(most, len(before)) :]
+        past = Past(tuple(own), parent=parent, kept=len(before))
     ask = Ask(
         messages=[*lead, *before, *given],
-        role=service.model_role(body.model),
+        role=role,
         temperature=body.temperature,
         top_p=body.top_p,
         max_tokens=body.max_output_tokens,
@@ -173,19 +178,7 @@ async def _prepare(body: ResponseRequest, caller: Caller, service: Service, turn
         notes=notes,
         turn_id=turn_id,
     )
-    return ask, Keep(body.store is not False, conversation, position, asked_of(body))
-
-
-def _lead(
-    instructions: str | None, before: list[Message], given: list[Message]
-) -> tuple[list[Message], list[Message], list[Message]]:
-    """What leads the conversation, each once: the instructions, and what developers said in it, then and now. And
-    what users and the agent said, before and now."""
-    lead = [Message(role="system", content=instructions)] if instructions else []
-    for message in [*before, *given]:
-        if message.role == "system" and message not in lead:
-            lead.append(message)
-    return lead, [m for m in before if m.role != "system"], [m for m in given if m.role != "system"]
+    return ask, Keep(body.store is not False, conversation, position, asked_of(body), past)
 
 
 def _conversation(body: ResponseRequest) -> str | None:

@@ -10,15 +10,16 @@ import asyncio
 import copy
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from dialog.agent import Agent, AgentSettings, Event
 from dialog.errors import EngineUnavailable, MessageError
-from dialog.messages import Message
+from dialog.messages import Message, conversation
 from dialog.roles import Role
 from dialog.turn import Turn
 from serve.api.admission import Admission
+from serve.api.drain import Drain
 from serve.api.errors import ApiError, as_api_error
 from serve.api.idempotency import Begun, in_order
 from serve.api.keys import Caller
@@ -26,7 +27,7 @@ from serve.api.limits import Limits, Meter
 from serve.api.loading import AgentSlot
 from serve.api.metrics import Metrics
 from serve.api.release import cut
-from serve.api.storage import Clash, Exchange, NewTurn, Store
+from serve.api.storage import Clash, Exchange, NewTurn, Past, Store, spoken
 from serve.api.telemetry import Tracer
 from serve.settings import Settings
 
@@ -64,6 +65,18 @@ class Keep:
     position: int | None = None
     asked: dict[str, Any] | None = None
     """What a Responses object repeats of its request."""
+    past: Past | None = None
+    """What the turn goes on from, where that is stored."""
+
+
+class Continued(NamedTuple):
+    """What a turn is given of the conversation that it goes on with."""
+
+    messages: list[Message]
+    position: int
+    """The turn's place in it."""
+    since: int
+    """The place of the first turn that it is given; its own where it is given none."""
 
 
 @dataclass
@@ -77,7 +90,7 @@ class Runner:
     limits: Limits
     metrics: Metrics
     tracer: Tracer
-    turns: int = field(default=0)
+    drain: Drain
 
     async def run(
         self, asks: Sequence[Ask], caller: Caller, keep: Keep, begun: Begun, on_event: Callable[[Event], None]
@@ -97,18 +110,20 @@ class Runner:
                 self.slot.doubt()
             raise
         for turn in kept:
-            self.turns += 1
             self.metrics.count_turn(turn)
             self._log(turn, caller)
         new = iter(kept)
         return [next(new) if stored is None else stored.turn for stored in begun.before]
 
-    async def continued(self, conversation: str, owner: str, most: int) -> tuple[list[Message], int]:
+    async def continued(self, conversation: str, owner: str, most: int) -> Continued:
         """What was said in a stored conversation, at most `most` messages, and the next turn's place in it."""
         found = await self.store.exchanges(conversation, owner, limit=max(1, most // 2))
         length = self.slot.agent().decoder.info.context_length * CHARACTERS_PER_TOKEN
         # Turns in the middle may have been deleted, so the place is not their number.
-        return history(found[: most // 2], length), found[0].position + 1 if found else 1
+        position = found[0].position + 1 if found else 1
+        given = fitting(found[: most // 2], length)
+        messages = [message for exchange in reversed(given) for message in spoken(exchange)]
+        return Continued(messages, position, given[-1].position if given else position)
 
     async def _make(
         self, asks: Sequence[Ask], caller: Caller, on_event: Callable[[Event], None]
@@ -126,7 +141,11 @@ class Runner:
                 return await self._reply(agent, ask, on_event)
 
         try:
-            async with asyncio.timeout(self.settings.deadline_seconds), asyncio.TaskGroup() as group:
+            async with (
+                self.drain.bound(),
+                asyncio.timeout(self.settings.deadline_seconds),
+                asyncio.TaskGroup() as group,
+            ):
                 tasks = [group.create_task(make(ask)) for ask in asks]
         except BaseException as error:
             await self.limits.settle(caller, sum(meter.sampled for meter in meters))
@@ -154,7 +173,6 @@ class Runner:
         if ask.tools is not None:
             allowed = set(role.tools if role.tools is not None else agent.toolset.names)
             role = role.model_copy(update={"tools": tuple(name for name in ask.tools if name in allowed)})
-        check_messages(ask.messages, self.settings.max_messages)
         with self.tracer.turn(agent, ask.messages) as span:
             turn = await agent.reply(
                 ask.messages, seed=ask.seed, role=role, settings=self._settings_of(agent, ask), on_event=on_event
@@ -189,7 +207,7 @@ class Runner:
             await self.limits.settle(caller, tokens)
             return turns
         new = [
-            NewTurn(turn, keep.conversation, keep.position, key, begun.request_hash, keep.asked)
+            NewTurn(turn, keep.conversation, keep.position, key, begun.request_hash, keep.asked, keep.past)
             for turn, key in zip(turns, keys, strict=True)
         ]
         try:
@@ -213,17 +231,18 @@ class Runner:
 
 
 def check_messages(messages: Sequence[Message], most: int) -> None:
-    """Raises MessageError where there are too many."""
+    """Raises MessageError where there are too many, or a turn cannot answer them."""
     if len(messages) > most:
         raise MessageError(f"there are {len(messages):,} messages, at most {most:,} are taken. Send the last ones.")
+    conversation(messages)
 
 
-def history(exchanges: Sequence[Exchange], most: int) -> list[Message]:
-    """A conversation's messages from its newest exchanges, which come first, within `most` characters."""
-    messages: list[Message] = []
+def fitting(exchanges: Sequence[Exchange], most: int) -> list[Exchange]:
+    """The first of the exchanges, which are the newest, that have at most `most` characters together."""
+    found: list[Exchange] = []
     for exchange in exchanges:
         most -= len(exchange.message) + len(exchange.reply)
         if most < 0:  # a long conversation goes on without its beginning
             break
-        messages += [Message(role="assistant", content=exchange.reply), Message(role="user", content=exchange.message)]
-    return messages[::-1]
+        found.append(exchange)
+    return found

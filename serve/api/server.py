@@ -16,9 +16,11 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from serve.api.app import SETTINGS_VARIABLE, create_app
+from serve.api.drain import margin, on_signals
 from serve.api.logs import set_up_logs
 from serve.api.protocol import protocol
 from serve.api.service import known_roles
+from serve.api.storage.database import Database
 from serve.api.telemetry import Tracer
 from serve.errors import ServeError, SettingsError
 from serve.settings import Settings
@@ -46,6 +48,7 @@ def listen(settings: Settings) -> socket.socket:
 def check(settings: Settings) -> None:
     """Raise what would end every process at its start, before there is one: RoleError, SettingsError."""
     known_roles(settings.role)
+    Database(settings.database)  # it looks at the address, and connects to nothing yet
     Tracer(settings).close()
 
 
@@ -63,7 +66,7 @@ def serve(settings: Settings, listener: socket.socket, on_listening: Callable[[]
         "log_config": None,
         "server_header": False,
         "proxy_headers": False,
-        "timeout_graceful_shutdown": settings.drain_seconds,
+        "timeout_graceful_shutdown": settings.drain_seconds - margin(settings.drain_seconds),
         "timeout_keep_alive": 75,
     }
     if settings.workers > 1:
@@ -92,11 +95,8 @@ def serve(settings: Settings, listener: socket.socket, on_listening: Callable[[]
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            on_signals(service.drain, settings.drain_seconds)
             on_listening()
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            service.draining = True
-            await super().shutdown(sockets)
 
     server = Server(uvicorn.Config(app, **options))  # type: ignore[arg-type]
     server.run(sockets=[listener])

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from dialog.errors import RoleError
 from dialog.roles import Role, load_role, shipped_roles
 from serve.api.admission import Admission
+from serve.api.drain import Drain
 from serve.api.errors import ApiError
 from serve.api.limits import Limits
 from serve.api.loading import AgentSlot
@@ -41,7 +42,7 @@ class Service:
     """Every role that may be asked for, by its name."""
     own_role: Role
     """The role where a request names none."""
-    draining: bool = False
+    drain: Drain
     migrated: bool = False
     """The database's tables are up to date."""
 
@@ -56,13 +57,14 @@ class Service:
             )
         return found
 
-    def model_role(self, model: str) -> Role:
-        """The role that a model's name asks for. Raises ApiError 404 for a model that is not served."""
+    def model_role(self, model: str, default: str | None = None) -> Role:
+        """The role that a model's name asks for; `default` where it asks for none. Raises ApiError 404 for a model that
+        is not served."""
         name, _, role = model.partition(":")
         if name == MODEL and (not role or role in self.roles):
-            return self.role(role or None)
+            return self.role(role or default)
         if self.slot.loaded and model == self.slot.agent().decoder.info.model:
-            return self.role(None)
+            return self.role(default)
         raise ApiError(
             404,
             f"the model {model[:200]!r} is not served here. GET /v1/models lists what is.",

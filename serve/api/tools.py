@@ -67,7 +67,8 @@ async def run_tool(
     response.headers.update(await admit(service, caller))
 
     async def work() -> ToolCall:
-        async with asyncio.timeout(service.settings.deadline_seconds), service.admission.slot():
+        deadline = asyncio.timeout(service.settings.deadline_seconds)
+        async with service.drain.bound(), deadline, service.admission.slot():
             [call] = (await toolset.arun(body.query, only=[name])).calls
             return call
 

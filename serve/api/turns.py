@@ -19,7 +19,7 @@ from serve.api.release import deltas
 from serve.api.runner import Ask, Keep
 from serve.api.schemas import Finite, GivenMessage, IdempotencyKey, Reply, Seed, Text
 from serve.api.service import Service, ServiceDep
-from serve.api.storage import StoredTurn
+from serve.api.storage import Past, StoredTurn
 
 router = APIRouter(tags=["Native"])
 
@@ -103,11 +103,13 @@ async def _prepare(body: TurnRequest, caller: Caller, service: Service) -> tuple
             param="conversation",
             code="invalid_value",
         )
-    before, position, role = list(body.messages), None, body.role
+    own = Message(role="user", content=body.message)
+    before, position, past, role = list[Message](body.messages), None, None, body.role
     if body.conversation is not None:
         conversation = await service.store.conversation(body.conversation, caller.owner)
         most = service.settings.max_messages - 1
-        before, position = await service.runner.continued(conversation.id, caller.owner, most)
+        before, position, since = await service.runner.continued(conversation.id, caller.owner, most)
+        past = Past((own,), since=since)
         role = role or conversation.role
     if body.candidates is not None:
         most = max(service.settings.max_candidates, service.slot.agent().settings.sampling.n)
@@ -123,7 +125,7 @@ async def _prepare(body: TurnRequest, caller: Caller, service: Service) -> tuple
                     code="unknown_tool",
                 )  # fmt: skip
     ask = Ask(
-        messages=[*before, Message(role="user", content=body.message)],
+        messages=[*before, own],
         role=service.role(role),
         seed=body.seed,
         temperature=body.temperature,
@@ -133,7 +135,7 @@ async def _prepare(body: TurnRequest, caller: Caller, service: Service) -> tuple
         stop=tuple(sequence for sequence in body.stop if sequence),
         tools=None if body.tools is None else tuple(body.tools),
     )
-    return ask, Keep(body.store, body.conversation, position)
+    return ask, Keep(body.store, body.conversation, position, past=past)
 
 
 def _reply(turn: Turn, conversation: str | None, feedback: FeedbackReply | None = None) -> TurnReply:

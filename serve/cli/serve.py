@@ -101,6 +101,12 @@ async def _first_key(settings: Any) -> str | None:
     try:
         store = await Store.open(settings.database)
     except ApiError:
+        click.echo(
+            "warning: the database cannot be used now, so it is not known whether there is an API key yet. Where there "
+            "is none, `groundling keys create --name first --admin` makes one once the database is there; give it the "
+            "same --database or --config.",
+            err=True,
+        )
         return None
     try:
         if await store.keys():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import pytest
+
 from tests.toolset.making import make
 from toolset import Toolset
 
@@ -37,9 +39,7 @@ async def test_a_repeatedly_failing_tool_is_rested_and_tried_again():
         assert [await error() for _ in range(3)] == ["ConnectionError: no route"] * 3
         assert toolset.resting == ("flaky",)
         clock.now += 6
-        assert (
-            await error() == "resting for another 24 s after 3 failures in a row; the last: ConnectionError: no route"
-        )
+        assert await error() == "resting for another 24 s after 3 failures in a row"
         assert asked == 3
         clock.now += 25  # the rest is over: one trial, which fails, and the next rest is twice as long
         assert await error() == "ConnectionError: no route"
@@ -53,6 +53,19 @@ async def test_a_repeatedly_failing_tool_is_rested_and_tried_again():
         broken = True  # whole again: it takes three failures anew
         assert [await error() for _ in range(2)] == ["ConnectionError: no route"] * 2
         assert toolset.resting == ()
+
+
+async def test_a_rested_tool_tells_nobody_what_others_asked_of_it(caplog: pytest.LogCaptureFixture):
+    def run(query: str) -> str:
+        raise ValueError(f"cannot look up {query!r}")
+
+    async with Toolset([make("leaky", run)], rest_after=1) as toolset:
+        assert "hunter2" in ((await toolset.arun("hunter2")).calls[0].error or "")
+        refused = (await toolset.arun("mine")).calls[0].error
+    assert refused is not None
+    assert "hunter2" not in refused
+    assert "tool leaky is rested after failures in a row, the last one ValueError" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 async def test_only_one_call_tries_a_rested_tool():

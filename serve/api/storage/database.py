@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from serve.api.errors import ApiError, unavailable
+from serve.api.storage.address import driver_arguments
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +57,7 @@ class Database:
     """Reading and writing transactions. Nothing is opened before the first."""
 
     def __init__(self, url: str) -> None:
+        """Raises SettingsError where the address has a parameter that cannot be kept."""
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._backend: Backend = Sqlite(parsed) if self.is_sqlite else Postgresql(parsed)
@@ -95,6 +99,7 @@ class Sqlite:
         self._reading = create_engine(url.set(drivername="sqlite+pysqlite"), pool_size=SQLITE_READERS, **options)
         self._writing = create_engine(url.set(drivername="sqlite+pysqlite"), pool_size=1, **options)
         for engine, begin in ((self._reading, "BEGIN"), (self._writing, "BEGIN IMMEDIATE")):
+            event.listen(engine, "do_connect", lambda *given: _create(str(url.database)))
             event.listen(engine, "connect", _prepare)
             event.listen(engine, "begin", lambda connection, begin=begin: connection.exec_driver_sql(begin))
         event.listen(self._reading, "connect", lambda connection, record: connection.execute("PRAGMA query_only=ON"))
@@ -127,9 +132,10 @@ class Postgresql:
     """A server, through the async driver."""
 
     def __init__(self, url: URL) -> None:
+        address, arguments = driver_arguments(url)
         self._engine = create_async_engine(
-            url.set(drivername="postgresql+asyncpg"),
-            connect_args={"timeout": 5, "command_timeout": 15},
+            address,
+            connect_args=arguments,
             hide_parameters=True, pool_pre_ping=True, pool_timeout=10.0,
             pool_size=POSTGRESQL_POOL, max_overflow=POSTGRESQL_POOL,
         )  # fmt: skip
@@ -167,6 +173,13 @@ def _is_about_a_value(error: BaseException) -> bool:
     state = getattr(cause, "sqlstate", None) or ""  # PostgreSQL's class 22 is "data exception"
     refused = cause is not None and isinstance(cause.__cause__, ValueError)  # by asyncpg, before it is sent
     return state.startswith("22") or refused
+
+
+def _create(path: str) -> None:
+    """Make the file where there is none, for its owner alone: it holds what people wrote. SQLite's own would be for
+    everybody on many machines. One that is there is not opened, since closing it would drop this process's locks."""
+    with suppress(OSError):  # SQLite says what is wrong
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _prepare(connection: Any, record: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dialog.messages import Message
 from dialog.turn import Turn
 
 Reason = Literal["unsafe", "wrong", "nonsense", "vague", "dull", "other"]
@@ -51,6 +52,21 @@ class Feedback:
 
 
 @dataclass(frozen=True)
+class Past:
+    """What a turn goes on from and is stored already. It is not stored again with the turn, but read from where it is,
+    so that what is deleted there is gone here too."""
+
+    own: tuple[Message, ...]
+    """The messages that came with the turn's own request."""
+    since: int | None = None
+    """The first position of the conversation that the turn was given; the turn's own where it was given none."""
+    parent: str | None = None
+    """The turn that a response went on from."""
+    kept: int = 0
+    """How many of the messages that users and the agent said up to the parent were given, the newest."""
+
+
+@dataclass(frozen=True)
 class NewTurn:
     """A turn that is to be kept, with where it belongs and what it answers."""
 
@@ -62,6 +78,8 @@ class NewTurn:
     """Of the request that came with the key."""
     asked: dict[str, Any] | None = None
     """What a Responses object repeats of its request."""
+    past: Past | None = None
+    """None where all of the turn's messages are its own."""
 
 
 @dataclass(frozen=True)

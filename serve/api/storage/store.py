@@ -26,12 +26,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
 from serve.api.errors import ApiError, not_found
+from serve.api.storage import history, turns
 from serve.api.storage import tables as t
-from serve.api.storage import turns
 from serve.api.storage.database import Clash, Database
 from serve.api.storage.migrate import upgrade
 from serve.api.storage.records import ApiKey, Charge, Conversation, Exchange, Feedback, NewTurn, StoredTurn
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 PAGE = 100
@@ -67,12 +68,12 @@ class Store:
         number = select(t.deletions.c.number).where(t.deletions.c.owner == owner)
         made = turns.turns_with_feedback().where(t.turns.c.owner == owner, t.turns.c.idempotency_key.in_(keys))
 
-        def run(connection: Connection) -> tuple[int, Sequence[Row[Any]]]:
+        def run(connection: Connection) -> tuple[int, list[history.Found]]:
             deletions = connection.execute(number).scalar() or 0
-            return deletions, connection.execute(made).all() if keys else []
+            return deletions, history.find(connection, made) if keys else []
 
-        deletions, rows = await self.database.read(run)
-        return deletions, await _parsed(turns.stored, rows)
+        deletions, found = await self.database.read(run)
+        return deletions, await _parsed(turns.stored, found)
 
     async def add_turns(
         self, new: Sequence[NewTurn], owner: str, *, deletions: int | None = None, charge: Charge | None = None
@@ -100,14 +101,27 @@ class Store:
 
     async def turn(self, turn_id: str, owner: str) -> StoredTurn:
         """Raises ApiError 404."""
-        row = await self._one(turns.turns_with_feedback().where(_mine(t.turns, turn_id, owner)))
-        if row is None:
+        found = await self._turns(turns.turns_with_feedback().where(_mine(t.turns, turn_id, owner)))
+        if not found:
             raise not_found("turn", turn_id)
-        return turns.stored(row)
+        return found[0]
 
     async def delete_turn(self, turn_id: str, owner: str) -> None:
-        """Delete a turn and its feedback. Raises ApiError 404."""
-        if not await self._change(delete(t.turns).where(_mine(t.turns, turn_id, owner))):
+        """Delete a turn and its feedback, and so what later ones tell of it. Raises ApiError 404."""
+        mine = _mine(t.turns, turn_id, owner)
+        c = t.turns.c
+        after = update(t.turns).where(c.parent_id == turn_id, c.owner == owner)
+
+        def run(connection: Connection) -> bool:
+            found = connection.execute(select(c.parent_id).where(mine).with_for_update()).one_or_none()
+            if found is None:
+                return False
+            # The responses after it go on from the one before it.
+            connection.execute(after.values(parent_id=found.parent_id))
+            connection.execute(delete(t.turns).where(mine))
+            return True
+
+        if not await self.database.write(run):
             raise not_found("turn", turn_id)
 
     async def delete_everything_of(self, owner: str) -> int:
@@ -169,12 +183,13 @@ class Store:
         query = turns.turns_with_feedback().where(
             t.turns.c.conversation_id == conversation_id, t.turns.c.owner == owner, t.turns.c.position > after
         )
-        return await _parsed(turns.stored, await self._all(query.order_by(t.turns.c.position).limit(limit)))
+        return await self._turns(query.order_by(t.turns.c.position).limit(limit))
 
     async def exchanges(self, conversation_id: str, owner: str, *, limit: int) -> list[Exchange]:
         """What was said in a conversation's newest turns, the newest first."""
-        query = turns.exchanges().where(t.turns.c.conversation_id == conversation_id, t.turns.c.owner == owner)
-        return await _parsed(turns.exchange, await self._all(query.order_by(t.turns.c.position.desc()).limit(limit)))
+        query = history.exchanges().where(t.turns.c.conversation_id == conversation_id, t.turns.c.owner == owner)
+        rows = await self._all(query.order_by(t.turns.c.position.desc()).limit(limit))
+        return await _parsed(history.exchange, rows)
 
     async def change_conversation(
         self, conversation_id: str, owner: str, *, title: str | None = None, metadata: dict[str, str] | None = None
@@ -221,12 +236,12 @@ class Store:
                 query = query.where(t.turns.c.owner == owner)
             older = (t.turns.c.created > after[0]) | ((t.turns.c.created == after[0]) & (t.turns.c.id > after[1]))
             query = query.where(older).order_by(t.turns.c.created, t.turns.c.id).limit(PAGE)
-            rows = await self._all(query)
-            for stored in await _parsed(turns.stored, rows):
+            found = await self.database.read(lambda connection, query=query: history.find(connection, query))
+            for stored in await _parsed(turns.stored, found):
                 yield stored
-            if len(rows) < PAGE:
+            if len(found) < PAGE:
                 return
-            after = (rows[-1].created, rows[-1].id)
+            after = (found[-1].row.created, found[-1].row.id)
 
     # Keys and limits
 
@@ -280,6 +295,11 @@ class Store:
     async def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
         return await self.database.read(lambda connection: connection.execute(query).all())
 
+    async def _turns(self, query: Any) -> list[StoredTurn]:
+        """The turns of a query of `turns.turns_with_feedback`."""
+        found = await self.database.read(lambda connection: history.find(connection, query))
+        return await _parsed(turns.stored, found)
+
     async def _change(self, *statements: Delete | Insert | Update) -> int:
         """Run the statements in one transaction; the first one's number of rows."""
 
@@ -296,7 +316,7 @@ def _mine(table: Table, row_id: str, owner: str) -> ColumnElement[bool]:
     return (table.c.id == row_id) & (table.c.owner == owner)
 
 
-async def _parsed(read: Callable[[Row[Any]], T], rows: Sequence[Row[Any]]) -> list[T]:
+async def _parsed(read: Callable[[R], T], rows: Sequence[R]) -> list[T]:
     """The rows' values. A long trace takes its time to read, so the event loop does not do it."""
     return await asyncio.to_thread(lambda: [read(row) for row in rows]) if rows else []
 

@@ -1,7 +1,10 @@
 """The tables. A change here needs a migration in `migrations/versions/`; a test compares the two.
 
-Times are seconds since the epoch. A turn is one row: the whole `Turn` as JSON in `document`, what is searched by, and
-by themselves the user's message and the reply, which are all that a conversation is gone on with from.
+Times are seconds since the epoch. A turn is one row: the `Turn` as JSON in `document`, what is searched by, and by
+themselves the user's message and the reply, which are all that a conversation is gone on with from. Of a turn that goes
+on from others the document has only its own messages. The others' are read from their rows: those of its conversation
+from position `since` on, or those of `parent_id`, of which it was given the newest `kept`. `own` repeats a response's
+own messages, so that the responses after it need not read its trace.
 """
 
 from __future__ import annotations
@@ -81,9 +84,14 @@ turns = Table(
     C("asked", Text),
     C("message", Text),
     C("reply", Text),
+    C("since", Integer),
+    C("parent_id", String(64)),
+    C("kept", Integer),
+    C("own", Text),
     UniqueConstraint("conversation_id", "position"),
     UniqueConstraint("owner", "idempotency_key"),
     Index(None, "created"),
+    Index(None, "parent_id"),
 )
 
 deletions = Table(

@@ -6,18 +6,21 @@ import json
 import time
 from typing import Any
 
-from sqlalchemy import case, func, select, update
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy import func, select, update
+from sqlalchemy.engine import Connection
 
+from dialog.messages import clean_text
 from dialog.turn import Turn
 from serve.api.errors import ApiError, not_found
+from serve.api.storage import history
 from serve.api.storage import tables as t
-from serve.api.storage.records import Exchange, Feedback, NewTurn, StoredTurn
+from serve.api.storage.records import Feedback, NewTurn, StoredTurn
 
 
 def row_of(new: NewTurn, owner: str) -> dict[str, Any]:
     """A new turn's row."""
-    turn = new.turn
+    turn, past = new.turn, new.past
+    own = turn.messages if past is None else [m.model_copy(update={"content": clean_text(m.content)}) for m in past.own]
     return {
         "id": turn.id,
         "owner": owner,
@@ -26,11 +29,15 @@ def row_of(new: NewTurn, owner: str) -> dict[str, Any]:
         "idempotency_key": new.idempotency_key,
         "finish_reason": turn.finish_reason,
         "created": turn.created.timestamp(),
-        "document": turn.model_dump_json(),
+        "document": turn.model_copy(update={"messages": own}).model_dump_json(),
         "request_hash": new.request_hash,
         "asked": None if new.asked is None else json.dumps(new.asked),
         "message": _plain(turn.messages[-1].content),
         "reply": _plain(turn.reply),
+        "since": past and past.since,
+        "parent_id": past and past.parent,
+        "kept": past and past.kept,
+        "own": json.dumps([m.model_dump() for m in own]) if past is not None and past.parent is not None else None,
     }
 
 
@@ -40,40 +47,27 @@ def _plain(text: str) -> str:
 
 
 def turns_with_feedback() -> Any:
-    """A query of all turns, each with the feedback on it; `stored` reads a row."""
+    """A query of all turns, each with the feedback on it; `stored` reads what `history.find` finds by it."""
     feedback = [column.label(f"feedback_{column.name}") for column in t.feedback.c if column.name != "owner"]
     return select(t.turns, *feedback).join_from(t.turns, t.feedback, isouter=True)
 
 
-def stored(row: Row[Any]) -> StoredTurn:
-    found = row._mapping
+def stored(found: history.Found) -> StoredTurn:
+    row = found.row._mapping
     names = ("turn_id", "thumb", "reason", "comment", "better", "created")
-    feedback = Feedback(**{name: found[f"feedback_{name}"] for name in names}) if found["feedback_turn_id"] else None
+    feedback = Feedback(**{name: row[f"feedback_{name}"] for name in names}) if row["feedback_turn_id"] else None
+    turn = Turn.model_validate_json(row["document"])
+    turn.messages = history.messages(found, turn.messages)
     return StoredTurn(
-        turn=Turn.model_validate_json(found["document"]),
-        owner=found["owner"],
-        conversation=found["conversation_id"],
-        position=found["position"],
+        turn=turn,
+        owner=row["owner"],
+        conversation=row["conversation_id"],
+        position=row["position"],
         feedback=feedback,
-        idempotency_key=found["idempotency_key"],
-        request_hash=found["request_hash"],
-        asked=json.loads(found["asked"]) if found["asked"] else None,
+        idempotency_key=row["idempotency_key"],
+        request_hash=row["request_hash"],
+        asked=json.loads(row["asked"]) if row["asked"] else None,
     )
-
-
-def exchanges() -> Any:
-    """A query of what was said, without the traces; `exchange` reads a row."""
-    c = t.turns.c
-    # The first release kept it in the document only.
-    document = case((c.message.is_(None), c.document), else_=None).label("document")
-    return select(c.position, c.message, c.reply, document)
-
-
-def exchange(row: Row[Any]) -> Exchange:
-    if row.document is None:
-        return Exchange(row.position, row.message, row.reply)
-    turn = json.loads(row.document)
-    return Exchange(row.position, turn["messages"][-1]["content"], turn["reply"])
 
 
 def fit_in(connection: Connection, new: NewTurn, owner: str) -> None:

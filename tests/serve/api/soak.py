@@ -1,7 +1,8 @@
 """Soak: many turns through several workers while workers are killed and clients leave.
 
-What must hold: every turn that a client was given is in the database once; every turn in the database is whole; no
-key made two turns; a worker's memory does not grow with the turns it served.
+A third of the turns go on with a conversation of their client's. What must hold: every turn that a client was given is
+in the database once; every turn in the database is whole; no key made two turns; a worker's memory does not grow with
+the turns it served.
 """
 
 from __future__ import annotations
@@ -83,8 +84,9 @@ class Soak:
             async with httpx.AsyncClient(
                 base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=10
             ) as http:
+                conversation = await self._conversation(http)
                 for number in numbers:
-                    await self._one(http, number)
+                    await self._one(http, number, conversation if number % 3 == 1 else None)
 
         killer = asyncio.create_task(self._kill(parent))
         try:
@@ -92,10 +94,21 @@ class Soak:
         finally:
             killer.cancel()
 
-    async def _one(self, http: httpx.AsyncClient, number: int) -> None:
+    async def _conversation(self, http: httpx.AsyncClient) -> str:
+        """A new conversation's id, asked for until it is given."""
+        for _ in range(200):
+            try:
+                return (await http.post("/v1/conversations", json={})).json()["id"]
+            except (httpx.TransportError, KeyError, ValueError):  # its worker was killed, or ends
+                await asyncio.sleep(0.1)
+        raise AssertionError("no conversation was made")
+
+    async def _one(self, http: httpx.AsyncClient, number: int, conversation: str | None) -> None:
         """One turn, asked for until it is given; some clients leave first and come back with the same key."""
         key = f"soak-{number}"
-        body = {"message": f"slow 0.01 turn {number}x", "stream": number % 3 == 0}
+        body: dict[str, Any] = {"message": f"slow 0.01 turn {number}x", "stream": number % 3 == 0}
+        if conversation is not None:
+            body["conversation"] = conversation
         leaves = self.random.random() < 0.15
         for attempt in range(200):
             try:
@@ -133,6 +146,7 @@ class Soak:
     def _check(self, database: Path) -> dict[str, Any]:
         connection = sqlite3.connect(database)
         rows = connection.execute("SELECT id, idempotency_key, document FROM turns").fetchall()
+        in_conversations = connection.execute("SELECT count(conversation_id) FROM turns").fetchone()[0]
         sound = connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         connection.close()
         stored = {key.removeprefix("turn:"): turn_id for turn_id, key, _ in rows}
@@ -143,6 +157,7 @@ class Soak:
         return {
             "acknowledged": len(self.given),
             "stored": len(rows),
+            "in_conversations": in_conversations,
             "lost": lost,
             "doubled": len(rows) - len({key for _, key, _ in rows}),
             "half_written": broken,

@@ -80,12 +80,13 @@ async def test_a_cut_through_an_emoji_leaves_whole_characters_and_right_ranges(a
     tokenizer = astral.agent.decoder.tokenizer
     reply = f"🌊 first [1] and {FAMILY} then"
     usage = turn.usage.model_copy(update={"completion_tokens": len(reply.encode())})  # a token is a byte here
+    assert turn.grounded
     turn = turn.model_copy(update={"reply": reply, "usage": usage})
     for most in range(1, len(reply.encode())):
         short = cut(turn, (), most, tokenizer)
         assert turn.reply.startswith(short.reply)
         assert [short.reply[at.start : at.end] for at in citation_ranges(short)] in (["[1]"], [])
-        assert bool(short.citations) == ("[1]" in short.reply)
+        assert bool(short.citations) == short.grounded == ("[1]" in short.reply)
 
 
 def test_only_markers_of_its_sources_are_taken_out_of_a_reply():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from .conftest import Running
+from serve.settings import Settings
+
+from .conftest import Running, eventually, running
 
 TURN = ("/v1/turns", lambda text: {"message": text})
 CHAT = ("/v1/chat/completions", lambda text: {"model": "groundling", "messages": [{"role": "user", "content": text}]})
@@ -117,6 +120,24 @@ async def test_what_was_sent_again_is_answered_though_what_it_went_on_from_is_go
         again = await send(client, path, body)
     assert again.json()["id"] == first.json()["id"]
     assert again.json()["previous_response_id"] == previous
+
+
+async def test_what_was_made_before_is_given_again_when_no_place_is_free_and_counts_for_nothing(
+    settings_for: Callable[..., Settings],
+):
+    async with running(settings_for(max_running=1, max_queue=0)) as service:
+        service.service.limits.clock = lambda: 1_000_000_010.0  # stays within one minute
+        key = await service.another_key(requests_per_minute=len((TURN, CHAT, RESPONSE)))
+        async with service.client(key) as client, service.client() as other:
+            first = [await send(client, path, asking("say A"), path) for path, asking in (TURN, CHAT, RESPONSE)]
+            busy = asyncio.create_task(other.post("/v1/turns", json={"message": "slow 60"}))
+            await eventually(lambda: service.service.admission.running == 1)
+            again = [await send(client, path, asking("say A"), path) for path, asking in (TURN, CHAT, RESPONSE)]
+            new = await other.post("/v1/turns", json={"message": "say B"})
+            busy.cancel()
+    assert [answer.status_code for answer in again] == [200] * 3, again[0].text
+    assert [answer.json()["id"] for answer in again] == [answer.json()["id"] for answer in first]
+    assert new.json()["error"]["code"] == "queue_full"
 
 
 @pytest.mark.parametrize("depth", [0, 100, 900, 970])

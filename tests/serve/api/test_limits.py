@@ -104,6 +104,28 @@ async def test_a_turn_that_is_stored_is_answered_though_counting_fails(limited, 
     assert {row.id for row in rows} == {before.json()["id"], kept.json()["id"]}
 
 
+async def test_a_key_with_a_limit_of_requests_may_make_ten_times_as_many_calls_of_any_kind(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("serve.api.limits.LEAST_CALLS", 15)
+    service.service.limits.clock = lambda: MINUTE * 60.0 + 5
+    few, more = [await service.another_key(requests_per_minute=n) for n in (1, 2)]
+    async with service.client(few) as client, service.client(more) as other, service.client() as unlimited:
+        found = [(await client.get("/v1/conversations")).status_code for _ in range(16)]
+        others = [(await other.get("/v1/models")).status_code for _ in range(21)]
+        refused = await client.get("/v1/turns/turn_x")
+        free = [(await unlimited.get("/v1/models")).status_code for _ in range(30)]
+        service.service.limits.clock = lambda: MINUTE * 60.0 + 65
+        later = await client.get("/v1/conversations")
+    assert found == [200] * 15 + [429]
+    assert others == [200] * 20 + [429]
+    assert free == [200] * 30
+    assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+    assert refused.json()["error"]["message"] == "This key may make 15 calls a minute. Try again in 55 s."
+    assert refused.headers["retry-after"] == "55"
+    assert later.status_code == 200
+
+
 async def test_choices_are_kept_all_or_none(limited, monkeypatch: pytest.MonkeyPatch):
     service, client, _ = limited
     await service.agent.prepare()

@@ -82,7 +82,9 @@ def test_every_error_is_declared_with_the_one_shape():
                 assert ("headers" in answers[code]) == (code in ("429", "503")), (method, path, code)
     turns = DOCUMENT["paths"]["/v1/turns"]["post"]["responses"]
     assert {"404", "409", "422", "429", "503", "504"} <= turns.keys()
-    assert "429" not in DOCUMENT["paths"]["/v1/models"]["get"]["responses"]
+    assert "429" in DOCUMENT["paths"]["/v1/models"]["get"]["responses"]
+    assert "504" not in DOCUMENT["paths"]["/v1/models"]["get"]["responses"]
+    assert "429" not in DOCUMENT["paths"]["/metrics"]["get"]["responses"]
     assert "403" in DOCUMENT["paths"]["/metrics"]["get"]["responses"]
 
 

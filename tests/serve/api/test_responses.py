@@ -152,6 +152,17 @@ async def test_a_conversation_can_be_gone_on_with_by_responses(service: Running)
     assert [turn["reply"] for turn in whole["turns"]] == ["one", "two"]
 
 
+async def test_a_response_in_a_conversation_has_its_role_where_the_model_names_none(service: Running):
+    async with service.client() as client:
+        name = (await client.post("/v1/conversations", json={"role": "everest"})).json()["id"]
+        roles = []
+        for model in ("groundling", "scripted/bytes", "groundling:assistant"):
+            body = {"model": model, "input": "hello", "conversation": name}
+            made = (await client.post("/v1/responses", json=body)).json()
+            roles.append((await client.get(f"/v1/turns/{made['groundling']['turn_id']}")).json()["role"])
+    assert roles == ["everest", "everest", "assistant"]
+
+
 async def test_a_failure_in_mid_stream_is_an_error_event(service: Running, monkeypatch: pytest.MonkeyPatch):
     async def score(*given):
         await asyncio.sleep(0.4)

@@ -13,6 +13,8 @@ async def test_every_turn_that_was_given_is_stored_once_whatever_dies():
     assert found["acknowledged"] == 300
     assert found["lost"] == found["doubled"] == found["half_written"] == 0
     assert found["stored"] == 300
+    assert found["in_conversations"] == 100
+    assert found["memory_growth_mib"] < 20
     assert found["database_sound"]
     assert found.get("errors", 0) == 0
     assert found["workers_killed"] >= 1

@@ -121,6 +121,30 @@ async def test_more_turns_than_fit_are_refused_with_retry_after(settings_for: Ca
     assert refused.json()["error"]["code"] == "queue_full"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_no_turn_could_answer_is_refused_at_once_though_all_slots_are_taken(
+    settings_for: Callable[..., Settings], stream: bool
+):
+    user, agent = ({"role": role, "content": "x"} for role in ("user", "assistant"))
+    asks = [
+        ("/v1/turns", {"message": " "}, "the message is empty"),
+        ("/v1/turns", {"message": "x", "messages": [user] * 5}, "there are 6 messages, at most 5"),
+        ("/v1/turns", {"message": "x" * 100_001}, "100,001 characters"),
+        ("/v1/chat/completions", {"model": "groundling", "messages": [agent]}, "must be the user"),
+        ("/v1/responses", {"model": "groundling", "input": " "}, "the message is empty"),
+    ]
+    async with running(settings_for(max_running=1, max_queue=1, max_messages=5)) as service, service.client() as client:
+        taken = [asyncio.create_task(client.post("/v1/turns", json={"message": "slow 60"})) for _ in range(2)]
+        await eventually(lambda: service.service.admission.waiting == 1)
+        for path, body, says in asks:
+            answer = await client.post(path, json={**body, "stream": stream}, timeout=5)
+            assert answer.status_code == 400, answer.text
+            assert answer.json()["error"]["param"] == "messages"
+            assert says in answer.json()["error"]["message"]
+        for task in taken:
+            task.cancel()
+
+
 async def test_more_turns_than_ever_fit_are_refused_for_good(settings_for: Callable[..., Settings]):
     body = {"model": "groundling", "messages": [{"role": "user", "content": "hi"}], "n": 4}
     async with running(settings_for(max_running=2, max_queue=1)) as service, service.client() as client:
