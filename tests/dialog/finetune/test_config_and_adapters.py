@@ -60,9 +60,9 @@ def test_a_recipe_extends_another_and_changes_reach_inside():
     judge, _ = load_config("judge", ["data=d"])
     config, _ = load_config("joint-cpu", ["data=d", "train.learning_rate=2e-4", "lora.rank=4", "method=lora"])
     assert config.tasks["grounded"].sources == judge.tasks["grounded"].sources
-    assert config.tasks.keys() == judge.tasks.keys() | {"research", "generation"}
+    assert config.tasks.keys() == judge.tasks.keys() | {"research", "generation", "experience"}
     assert (config.train.learning_rate, config.lora.rank, config.method) == (2e-4, 4, "lora")
-    assert (config.lora.from_layer, config.dialect, config.start) == (20, "judged", ("judge",))
+    assert (config.lora.from_layer, config.dialect, config.start) == (10, "judged", ("judge", "embodied"))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,7 @@ def test_a_recipe_extends_another_and_changes_reach_inside():
     [
         ("train.stepz=3", r"train\.stepz"),
         ("train.steps=0", r"train\.steps"),
+        ("filter={adapter: judge, tasks: [chat]}", r"filter: .*names 'chat', which is no task"),
         ("method=magic", "method"),
         ("steps", "is not key=value"),
         ("name.x=1", "holds a value"),
