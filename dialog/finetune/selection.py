@@ -71,7 +71,7 @@ def nothing_left(task: str, data: Sequence[TaskData], too_long: int, unusable: i
         ),
         (sum(one.filtered for one in data), "dropped by the filter", "Lower filter.quality or filter.safe."),
         (too_long, f"longer than train.max_tokens={limit}", "Raise train.max_tokens."),
-        (unusable, UNUSABLE, "Begin contexts with the user's message."),
+        (unusable, UNUSABLE, "Give contexts in which user and assistant take turns."),
     ]
     causes = [cause for cause in causes if cause[0]]
     total = sum(count for count, _, _ in causes)

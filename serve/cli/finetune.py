@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def finetune(recipe: str, changes: tuple[str, ...], out: Path | None, as_json: bool) -> None:
-    """Train an adapter by RECIPE: a shipped recipe's name (judge, joint, joint-cpu, joint-embodied, embodied) or a YAML
+    """Train an adapter by RECIPE: a shipped recipe's name (judge, joint, joint-cpu, embodied) or a YAML
     file.
 
     KEY=VALUE changes the recipe; dots reach inside. A run that stopped goes on where its last checkpoint is when the

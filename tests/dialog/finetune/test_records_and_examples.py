@@ -229,10 +229,11 @@ def test_a_conversation_that_the_chat_template_refuses_is_counted_and_left_out(t
     strict = copy.deepcopy(tokenizer)
     strict.chat_template = (
         "{% set m = messages[1:] if messages[0].role == 'system' else messages %}"
-        "{% if m[0].role == 'assistant' %}{{ raise_exception('the user begins') }}{% endif %}" + tokenizer.chat_template
+        "{% if m[1:] and m[0].role == m[1].role %}{{ raise_exception('roles take turns') }}{% endif %}"
+        + tokenizer.chat_template
     )
     writer = ExampleWriter(strict, max_tokens=400, dialect=make_dialect(strict, "judged"))
-    hello = {"role": "assistant", "content": "Hello."}
+    hello = {"role": "user", "content": "Hello."}
     rows = [{"context": [*lead, ASK], "response": f"{i}", "unsafe": 0} for i, lead in enumerate(([], [], [hello]))]
     (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
     tasks = {"safety": {"sources": [{"path": "mine.jsonl"}]}}
@@ -242,5 +243,5 @@ def test_a_conversation_that_the_chat_template_refuses_is_counted_and_left_out(t
     assert len(found["safety"]) == 2
     assert skipped == [(1, "of conversations that the model's chat template refuses")]
     data[0].train = [parse(rows[2])]
-    with pytest.raises(FinetuneError, match=r"all 1 records of task 'safety' are of conversations .*Begin contexts"):
+    with pytest.raises(FinetuneError, match=r"all 1 records of task 'safety' are of conversations .*take turns"):
         examples_of(config, data, [], writer)
