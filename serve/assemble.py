@@ -68,13 +68,16 @@ class Assembled(NamedTuple):
 def fetch(options: AgentOptions) -> None:
     """Fetch and build what the options name and is missing, so that `assemble` has only to load.
 
-    Raises ModelStoreError, CorpusError, AdapterError.
+    Raises ModelStoreError, CorpusError, AdapterError, RoleError, ToolConfigError.
     """
-    from serve.tools import corpus_folder
+    from serve.tools import config_path, corpus_folder
+    from toolset.config import read_config
 
+    load_role(options.role)
     find_adapter(options.adapter, options.model, options.engine)
+    retrieves = read_config(options.tools_config or config_path()).entry("retrieval").enabled
     ModelStore().pull(options.model)
-    if options.corpus != "none":
+    if retrieves and options.corpus != "none":
         corpus_folder(options.corpus)
 
 
