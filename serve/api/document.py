@@ -69,7 +69,8 @@ def complete(document: dict[str, Any]) -> None:
         for method, operation in operations.items():
             own = {code: answer for code, answer in operation["responses"].items() if code != "422"}
             if _streams(operation, schemas):
-                own["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+                # Readers differ on whether a schema here is of the text or of an event.
+                own["200"]["content"]["text/event-stream"] = {"schema": {}}
             errors = {str(code): error(code) for code in codes(path, method, operation)}
             operation["responses"] = dict(sorted({**errors, **own}.items()))
 
