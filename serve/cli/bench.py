@@ -13,6 +13,7 @@ BENCHMARKS = {
     "tools": "The calculator and translator: accuracy and latency.",
     "retrieval": "Retrieval: quality and latency, beside BM25 and plain FAISS.",
     "finetune": "EWC step against a plain LoRA step; batched Fisher.",
+    "methods": "EWC at several weights, replay and plain LoRA: learned and forgotten.",
     "world": "The embodied simulator and planner against their oracle.",
     "api": "The REST API: overhead, throughput, errors.",
 }
