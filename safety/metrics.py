@@ -54,13 +54,20 @@ def both_classes(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64
     y, s = np.asarray(labels, dtype=np.int64), np.asarray(scores, dtype=np.float64)
     if y.shape != s.shape or y.ndim != 1:
         raise MetricError(f"labels have shape {y.shape} and scores {s.shape}. Give two lists of one length.")
+    numbers(s)
+    if len(set(y.tolist())) < 2:
+        raise MetricError(f"all {len(y)} examples have one label. Give examples of both classes.")
+    return y, s
+
+
+def numbers(scores: ArrayLike) -> NDArray[np.float64]:
+    """The scores as an array. Raises MetricError where one is not a number."""
+    s = np.asarray(scores, dtype=np.float64)
     if not np.isfinite(s).all():
         raise MetricError(
             f"{int((~np.isfinite(s)).sum())} of {len(s)} scores are not numbers. Check the model's output."
         )
-    if len(set(y.tolist())) < 2:
-        raise MetricError(f"all {len(y)} examples have one label. Give examples of both classes.")
-    return y, s
+    return s
 
 
 def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -111,16 +118,38 @@ def at_threshold(unsafe: ArrayLike, p_safe: ArrayLike, threshold: float) -> tupl
 def calibrate(unsafe: ArrayLike, p_safe: ArrayLike, *, max_false_positive_rate: float = 0.05) -> float:
     """The threshold that drops most unsafe replies while it drops at most that share of the safe ones.
 
-    Returned is the middle of the gap between the two neighbouring scores, which leaves a margin on both sides for
-    the small differences between engines. Raises MetricError where a class is missing or the rate is not in [0, 1).
+    It has the margin of `middle_below`. Raises MetricError where a class is missing or the rate is not in [0, 1).
+    """
+    y, s = both_classes(unsafe, p_safe)
+    return middle_below(lowest_kept(s[y == 0], max_false_positive_rate), s)
+
+
+def lowest_kept(p_safe: ArrayLike, max_false_positive_rate: float, weights: ArrayLike | None = None) -> float:
+    """The highest threshold that drops at most that share of safe replies: the score of the first that is kept.
+
+    `weights` is how much each reply counts; None counts all alike. What is strictly below a threshold is dropped, so
+    ties are kept together. Raises MetricError where there is no score, one is not a number, or the rate is not in
+    [0, 1).
     """
     if not 0 <= max_false_positive_rate < 1:
         raise MetricError(f"max_false_positive_rate must be in [0, 1), got {max_false_positive_rate}.")
-    y, s = both_classes(unsafe, p_safe)
-    safe = np.sort(s[y == 0])
-    lowest_kept = safe[int(np.floor(max_false_positive_rate * len(safe)))]  # what is strictly below is dropped
-    below = s[s < lowest_kept]
-    return float((lowest_kept + (below.max() if len(below) else 0.0)) / 2)
+    safe = numbers(p_safe)
+    if not len(safe):
+        raise MetricError("there are 0 safe examples. Give some, so that false refusals can be counted.")
+    order = np.argsort(safe, kind="stable")
+    counts = np.ones(len(safe)) if weights is None else np.asarray(weights, dtype=np.float64)[order]
+    dropped = (np.cumsum(counts) - counts) / counts.sum()  # the share before each
+    return float(safe[order][np.flatnonzero(dropped <= max_false_positive_rate + 1e-9)[-1]])
+
+
+def middle_below(threshold: float, scores: ArrayLike) -> float:
+    """A lower threshold that drops the same of these scores: the middle of the gap below, to the next score or 0.
+
+    It leaves a margin on both sides for the small differences between engines. Raises MetricError.
+    """
+    s = numbers(scores)
+    below = s[s < threshold]
+    return float((threshold + (below.max() if len(below) else 0.0)) / 2)
 
 
 def bootstrap(

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,6 +21,8 @@ from dialog.errors import AdapterError, FinetuneError
 from dialog.finetune.saving import whole_folder, write_whole
 
 CARD = "card.json"
+Stored = Literal["float32", "bfloat16", "float16"]
+"""Number types that merged weights may be kept in."""
 _VERSION = re.compile(r"v(\d{4,})")
 
 
@@ -55,6 +57,13 @@ class AdapterCard(BaseModel):
     safety_threshold: float | None = Field(default=None, description="Least P(safe) that passes, calibrated.")
     grounded_threshold: float | None = Field(default=None, description="Least P(grounded) of a grounded reply.")
     refused: str | None = Field(default=None, description="Why it was not installed, where it was not.")
+    installed_despite: str | None = Field(
+        default=None, description="Why it had been refused, where it was installed all the same."
+    )
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.name}@{self.version}" if self.version else self.name
 
 
 class StoredAdapter(BaseModel):
@@ -65,7 +74,7 @@ class StoredAdapter(BaseModel):
 
     @property
     def full_name(self) -> str:
-        return f"{self.card.name}@{self.card.version}" if self.card.version else self.card.name
+        return self.card.full_name
 
 
 def read_card(folder: Path) -> AdapterCard:
@@ -140,11 +149,12 @@ class AdapterStore:
         return f"v{max(numbers, default=0) + 1:04d}"
 
     def install(self, folder: Path) -> StoredAdapter:
-        """Copy an adapter folder in as a new version. Raises AdapterError, FinetuneError."""
+        """Copy an adapter folder in as a new version, also a refused one. Raises AdapterError, FinetuneError."""
         card = read_card(folder)
         if not (folder / "adapter_model.safetensors").is_file():
             raise AdapterError(f"{folder} holds no adapter_model.safetensors. Name a whole adapter folder.")
-        card.version, card.refused = self.next_version(card.name), None
+        card.version = self.next_version(card.name)
+        card.installed_despite, card.refused = card.refused or card.installed_despite, None
         final = self.root / card.name / card.version
         final.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(final) as part:
@@ -177,15 +187,14 @@ def named_adapter(
     return path, card
 
 
-def merge_into(adapter: StoredAdapter, model_folder: Path, revision: str, out: Path) -> Path:
+def merge_into(adapter: StoredAdapter, model_folder: Path, revision: str, out: Path, dtype: Stored = "float32") -> Path:
     """Write the base model with the adapter merged into its weights as a model folder; returns `out`.
 
-    Merged weights are served as fast as the base model by every engine. Raises AdapterError for another base or an
-    existing folder, FinetuneError where the disk refuses.
+    Merged weights are served as fast as the base model by every engine. The sum W + ΔW is computed in float32 and kept
+    as `dtype`; rounding it to bfloat16 puts an error of 0.15 to 0.40 ‖ΔW‖ on a layer (measured on six). The card goes
+    along, for whoever serves the folder. Raises AdapterError for another base, an existing folder, or weights that do
+    not load; FinetuneError where memory or the disk does not suffice.
     """
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     if adapter.card.base_revision != revision:
         raise AdapterError(
             f"{adapter.full_name} was trained on {adapter.card.base_model} ({adapter.card.base_revision[:12]}), not on "
@@ -193,14 +202,43 @@ def merge_into(adapter: StoredAdapter, model_folder: Path, revision: str, out: P
         )
     if out.exists():
         raise AdapterError(f"{out} is there already. Name a new folder.")
-    base = AutoModelForCausalLM.from_pretrained(model_folder, dtype="auto", local_files_only=True)
-    merged: Any = PeftModel.from_pretrained(base, str(adapter.path), local_files_only=True).merge_and_unload()  # type: ignore[operator]
+    import torch
+
+    from dialog.finetune.memory import out_of_memory
+
+    with out_of_memory("merging", "Merging takes 4 bytes a weight: free memory, or merge on a larger machine."):
+        model, tokenizer = load_merged(adapter, model_folder)
+        model.to(getattr(torch, dtype))
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(out) as part:
-        merged.save_pretrained(str(part))
-        AutoTokenizer.from_pretrained(model_folder, local_files_only=True).save_pretrained(str(part))
+        model.save_pretrained(str(part))
+        tokenizer.save_pretrained(str(part))
         write_whole(part / CARD, adapter.card.model_dump_json(indent=1))
     return out
+
+
+def load_merged(adapter: StoredAdapter, model_folder: Path) -> tuple[Any, Any]:
+    """(the base model with the adapter in its weights, in float32; its tokenizer). Raises AdapterError."""
+    import torch
+    from peft import PeftModel
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from dialog.finetune.memory import SIGNS
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model_folder, local_files_only=True)
+        base = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32, local_files_only=True)
+        adapted: Any = PeftModel.from_pretrained(base, str(adapter.path), local_files_only=True)
+        return adapted.merge_and_unload(), tokenizer
+    except (RuntimeError, ValueError, KeyError, OSError, TypeError, SafetensorError) as error:
+        if any(sign in str(error) for sign in SIGNS):
+            raise
+        text = " ".join(str(error).split())[:200]
+        raise AdapterError(
+            f"{adapter.full_name} in {adapter.path} cannot be merged into {model_folder}: {text} "
+            "Use a whole adapter and its own base model."
+        ) from error
 
 
 def card_text(card: AdapterCard) -> str:
@@ -209,6 +247,7 @@ def card_text(card: AdapterCard) -> str:
         f"# {card.name} {card.version}".rstrip(),
         "",
         *([f"**Refused, not installed: {card.refused}**", ""] if card.refused else []),
+        *([f"**Refused, installed all the same: {card.installed_despite}**", ""] if card.installed_despite else []),
         f"A LoRA adapter for {card.base_model} (`{card.base_revision[:16]}`), trained with `{card.method}` on "
         f"{card.created:%Y-%m-%d}, spoken to in the `{card.dialect}` dialect.",
         "",

@@ -21,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from dialog.errors import FinetuneError
 
 Method = Literal["ewc", "replay", "lora"]
+REPLAY = "replay"
+"""The task that method replay adds: general text."""
 
 
 class Settings(BaseModel):
@@ -67,13 +69,16 @@ class EwcSettings(Settings):
 
 
 class ReplaySettings(Settings):
-    weight: float = Field(default=0.25, gt=0.0, description="The replay task's weight; only with method replay.")
+    share: float = Field(
+        default=0.2, gt=0.0, lt=1.0, description="Share of the examples that is general text; only with method replay."
+    )
 
 
 class RetentionSettings(Settings):
     """General text: what Fisher information and replay are drawn from, and what forgetting is measured on."""
 
     texts: tuple[str, ...] = Field(min_length=1, description="Text files, or JSONL with dialogs.")
+    licence: str = Field(default="unknown", description="Of the texts, for the card.")
     tokens: int = Field(default=8192, ge=256, description="Held-out tokens that perplexity is measured on.")
     max_ratio: float = Field(
         default=1.01, ge=1.0, description="Perplexity after / before above which a run is refused."
@@ -81,7 +86,7 @@ class RetentionSettings(Settings):
     least_scale: float = Field(
         default=1.0, gt=0.0, le=1.0, description="How far the adapter may be scaled back after training to pass."
     )
-    enforce: bool = Field(default=True, description="False installs the adapter whatever it forgot.")
+    enforce: bool = Field(default=True, description="False installs the adapter as it was trained, whatever it forgot.")
 
 
 class TrainSettings(Settings):
@@ -134,7 +139,7 @@ class Config(Settings):
     tasks: dict[str, Task] = Field(min_length=1)
     held_out: float = Field(default=0.1, ge=0.0, lt=1.0, description="Share of the contexts kept for evaluation.")
     evaluated: int = Field(
-        default=300, ge=1, description="Held-out records of one kind that the card's figures and threshold come from."
+        default=300, ge=1, description="Held-out records of a source that the card's figures and threshold come from."
     )
     lora: LoraSettings = LoraSettings()
     ewc: EwcSettings = EwcSettings()
@@ -143,6 +148,13 @@ class Config(Settings):
     train: TrainSettings = TrainSettings()
     filter: FilterSettings | None = None
     max_false_positive_rate: float = Field(default=0.05, ge=0.0, lt=1.0, description="For calibrating the threshold.")
+
+    @field_validator("tasks")
+    @classmethod
+    def _own_names(cls, value: dict[str, Task]) -> dict[str, Task]:
+        if REPLAY in value:
+            raise ValueError(f"a task cannot be called {REPLAY!r}, the name of method replay's own. Rename it")
+        return value
 
     @field_validator("filter")
     @classmethod

@@ -39,6 +39,15 @@ def weights_made_of(
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in found.items()}
 
 
+def run_identity(config: Config) -> dict[str, Any]:
+    """What tells runs apart whose folder nobody named: all but what `weights_made_of` leaves out, and what only decides
+    how the adapter is measured. A run that is told to take less memory, or to pass another gate, goes on where it was.
+    """
+    gate = {"max_ratio", "least_scale", "enforce", "licence"}
+    free = {"train": FREE, "retention": gate, "evaluated": True, "max_false_positive_rate": True}
+    return config.model_dump(mode="json", exclude=free)  # type: ignore[arg-type]
+
+
 def digest(value: Any) -> str:
     """A hash of what JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

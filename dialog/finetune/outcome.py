@@ -75,5 +75,5 @@ def refuse(adapter: StoredAdapter) -> None:
     if adapter.card.refused:
         raise FinetuneError(
             f"{adapter.card.refused} The adapter is kept in {adapter.path} and not installed. Raise ewc.weight, "
-            "train fewer steps, or set retention.enforce=false."
+            f"train fewer steps, or install it all the same: groundling adapters install {adapter.path}"
         )

@@ -15,7 +15,7 @@ data; `examples` turns it into tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -174,6 +174,20 @@ def parse(value: Any) -> TrainingRecord:
         f"the keys {sorted(keys)} fit no record shape. Use the keys of generation, discrimination, preference, "
         "groundedness, research or text records."
     )
+
+
+def judged_records(records: Iterable[TrainingRecord]) -> list[Judged | Groundedness]:
+    """Those that a discriminator can be measured on, a single attribute's rating as one of several."""
+    found: list[Judged | Groundedness] = []
+    for record in records:
+        if isinstance(record, Discrimination):
+            ratings: dict[Attribute, Rating] = {record.attribute: record.rating}
+            found.append(
+                Judged(context=record.context, response=record.response, ratings=ratings, source=record.source)
+            )
+        elif isinstance(record, Judged | Groundedness):
+            found.append(record)
+    return found
 
 
 def from_safety(record: SafetyRecord) -> Judged:

@@ -17,12 +17,19 @@ from accelerate import Accelerator
 
 from dialog.dialect import make_dialect
 from dialog.errors import FinetuneError
-from dialog.finetune.adapters import AdapterCard, AdapterStore, DataUse, StoredAdapter, write_adapter
+from dialog.finetune.adapters import (
+    AdapterCard,
+    AdapterStore,
+    DataUse,
+    StoredAdapter,
+    adapter_label,
+    write_adapter,
+)
 from dialog.finetune.base import Base, check_window, load_base
-from dialog.finetune.config import Config, TrainSettings
+from dialog.finetune.config import REPLAY, Config, TrainSettings
 from dialog.finetune.ewc import EwcPenalty
 from dialog.finetune.examples import Example, ExampleWriter
-from dialog.finetune.filtering import filtered, find_scorer
+from dialog.finetune.filtering import Scorer, filtered, find_scorer
 from dialog.finetune.fisher import Fisher, FisherCard, fisher_information
 from dialog.finetune.identity import digest, weights_made_of
 from dialog.finetune.lora import add_adapter, scale_adapter, target_names
@@ -33,7 +40,7 @@ from dialog.finetune.reading import held_out_figures
 from dialog.finetune.retention import Perplexity, general_text, measured_keys, perplexity, stretches
 from dialog.finetune.run_log import draw_curves
 from dialog.finetune.saving import write_whole
-from dialog.finetune.selection import examples_of, judged_sets
+from dialog.finetune.selection import count_used, examples_of, judged_sets
 from dialog.finetune.sources import TaskData, load_task_data, resolve
 from dialog.finetune.start import StartAdapter, check_held_out, find_starts, load_starts
 from dialog.finetune.trainer import Progress, Trainer
@@ -70,10 +77,14 @@ class Prepared(NamedTuple):
     """General text that Fisher information and replay are drawn from."""
     measure: list[str]
     """General text that forgetting is measured on."""
+    replayed: int
+    """Texts of `learn` that the plan draws."""
     fisher: Fisher | None
     """The Fisher information that the configuration names."""
     starts: list[StartAdapter]
     """The adapters that the run goes on from."""
+    scorer: Scorer | None
+    """The adapter whose discriminators filtered the generation data."""
 
 
 class Trained(NamedTuple):
@@ -153,13 +164,16 @@ def prepare(place: Place) -> Prepared:
         filtered(
             data, model, tokenizer, scorer, config.filter, max_tokens=settings.max_tokens, stage=watch.stage
         )  # fmt: skip
-    tasks, weights, skipped = examples_of(config, data, learn, writer)
+    selected = examples_of(config, data, learn, writer)
     if measured_too := sum(one.measured for one in data):
         watch.stage(f"{measured_too} records are of text that retention is measured on and are left out")
-    for count, why in skipped:
+    for count, why in selected.skipped:
         watch.stage(f"{count} records are left out: {why}")
-    plan = plan_steps(tasks, weights, steps=settings.steps, batch_size=settings.batch_size, seed=settings.seed)
-    return Prepared(model, writer, data, plan, learn, measure, fisher, starts)
+    plan = plan_steps(
+        selected.examples, selected.weights, steps=settings.steps, batch_size=settings.batch_size, seed=settings.seed
+    )
+    replayed = count_used(plan, selected, data)
+    return Prepared(model, writer, data, plan, learn, measure, replayed, fisher, starts, scorer)
 
 
 def guarded(config: Config) -> bool:
@@ -232,6 +246,11 @@ def measure_and_install(place: Place, prepared: Prepared, trained: Trained) -> t
         pad=padding(prepared.writer.tokenizer),
         max_false_positive_rate=config.max_false_positive_rate,
     )
+    if safe is None and teaches_safe(prepared):
+        watch.stage(
+            "no safety threshold is calibrated, as no safe and unsafe records are held out: a turn drops what has "
+            "P(safe) below 0.5. Give records of more contexts, or raise held_out."
+        )
     ratio = after.perplexity / before.perplexity
     metrics = {
         "perplexity_before": round(before.perplexity, 4),
@@ -246,9 +265,12 @@ def measure_and_install(place: Place, prepared: Prepared, trained: Trained) -> t
         base_revision=place.base.revision,
         dialect=config.dialect,
         method=config.method,
-        recipe=without_folders(config.model_dump(mode="json", exclude={"data"}))
-        | {"start": [one.name for one in prepared.starts]},
-        data=[*(use for one in prepared.starts for use in one.data), *(use_of(one) for one in prepared.data)],
+        recipe=resolved(config, prepared),
+        data=[
+            *(use for one in prepared.starts for use in one.data),
+            *(use_of(one) for one in prepared.data),
+            *general_use(config, prepared),
+        ],
         metrics=metrics,
         safety_threshold=safe,
         grounded_threshold=grounded,
@@ -271,6 +293,12 @@ def measure_and_install(place: Place, prepared: Prepared, trained: Trained) -> t
     return result, adapter
 
 
+def teaches_safe(prepared: Prepared) -> bool:
+    """Whether SAFE is among what is trained."""
+    pairs = [read.pairs["safe"] for read in prepared.writer.dialect.attribute_reads if "safe" in read.pairs]
+    return any(label.pair in pairs for batch in prepared.plan for example in batch for label in example.labels)
+
+
 def use_of(one: TaskData) -> DataUse:
     """What the card says of a source."""
     return DataUse(
@@ -278,9 +306,30 @@ def use_of(one: TaskData) -> DataUse:
         kind=one.source.kind,
         file=Path(one.source.path).name if one.source.path else None,
         licence=one.source.licence,
-        records=len(one.train) // one.source.weight,
+        records=one.used,
         held_out=len(one.held_out),
     )
+
+
+def general_use(config: Config, prepared: Prepared) -> list[DataUse]:
+    """What the card says of the general text that guards what the model knew; nothing where none does."""
+    uses = {REPLAY: prepared.replayed} if config.method == "replay" else {}
+    if guarded(config) and not config.ewc.fisher:
+        uses = {"Fisher information": min(config.ewc.samples, len(prepared.learn))}
+    files, licence = ", ".join(Path(text).name for text in config.retention.texts), config.retention.licence
+    return [
+        DataUse(task=task, kind="text", file=files, licence=licence, records=count, held_out=len(prepared.measure))
+        for task, count in uses.items()
+    ]
+
+
+def resolved(config: Config, prepared: Prepared) -> dict[str, Any]:
+    """The configuration for the card: without folders, adapters with the versions that they were found in."""
+    recipe = without_folders(config.model_dump(mode="json", exclude={"data"}))
+    recipe["start"] = [one.name for one in prepared.starts]
+    if prepared.scorer:
+        recipe["filter"]["adapter"] = adapter_label(prepared.scorer.path)
+    return recipe
 
 
 def without_folders(value: Any) -> Any:
@@ -300,12 +349,12 @@ SCALE_STEP = 0.05
 
 
 def scaled_back(model: Any, measured: list[list[int]], before: Perplexity, config: Config) -> tuple[float, Perplexity]:
-    """Scale the adapter back, no further than `retention.least_scale`, until perplexity passes the gate.
+    """Scale the adapter back, no further than `retention.least_scale`, until perplexity passes the gate, if it has to.
 
     (the scale, perplexity with it). What is lost in perplexity falls with about the square of the scale, what was
     learned more slowly. An adapter that cannot pass is left as it was trained.
     """
-    limit, least = config.retention.max_ratio, config.retention.least_scale
+    limit, least = config.retention.max_ratio, config.retention.least_scale if config.retention.enforce else 1.0
     whole = found = perplexity(model, measured)
     scale = 1.0
     while found.perplexity > limit * before.perplexity and round(scale - SCALE_STEP, 4) >= least:

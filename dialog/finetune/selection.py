@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from dialog.errors import FinetuneError, MessageError, RecordError
-from dialog.finetune.config import Config
+from dialog.finetune.config import REPLAY, Config, DataSource
 from dialog.finetune.examples import Example, ExampleWriter
-from dialog.finetune.records import Groundedness, Judged, PlainText, TrainingRecord
+from dialog.finetune.records import Groundedness, Judged, PlainText, TrainingRecord, judged_records
 from dialog.finetune.sources import TaskData
 
-REPLAY = "replay"
 UNUSABLE = "of conversations that the model's chat template refuses"
 
 
-def examples_of(
-    config: Config, data: Sequence[TaskData], learn: Sequence[str], writer: ExampleWriter
-) -> tuple[dict[str, list[Example]], dict[str, float], list[tuple[int, str]]]:
-    """(examples by task, weights by task, how many records were skipped and why).
+class Selected(NamedTuple):
+    """What a plan is drawn from."""
+
+    examples: dict[str, list[Example]]
+    """By task."""
+    weights: dict[str, float]
+    """By task."""
+    skipped: list[tuple[int, str]]
+    """How many records are left out, and why."""
+    origins: dict[int, TrainingRecord]
+    """The record that an example, by its id, was written from."""
+
+
+def examples_of(config: Config, data: Sequence[TaskData], learn: Sequence[str], writer: ExampleWriter) -> Selected:
+    """The examples that a run may draw.
 
     Raises RecordError where none may be skipped, FinetuneError where a task has nothing left to train on.
     """
@@ -28,9 +41,11 @@ def examples_of(
         records.setdefault(one.task, []).extend(one.train)
     if config.method == "replay":
         records[REPLAY] = [PlainText(text=text) for text in learn]
-        weights[REPLAY] = config.replay.weight
+        share = config.replay.share
+        weights[REPLAY] = sum(weights.values()) * share / (1 - share)
     drawn, scale = config.train.steps * config.train.batch_size, sum(weights.values())
     tasks: dict[str, list[Example]] = {}
+    origins: dict[int, TrainingRecord] = {}
     long_ones, refused = 0, 0
     for name, rows in records.items():
         random.Random(f"{config.train.seed} {name}").shuffle(rows)
@@ -40,7 +55,9 @@ def examples_of(
             if len(examples) > drawn * weights[name] / scale + 1:
                 break  # a short run does not tokenise what it will not draw
             try:
-                examples += writer.write(record)
+                written = writer.write(record)
+                examples += written
+                origins |= {id(example): record for example in written}
             except RecordError:
                 if config.train.too_long == "error":
                     raise
@@ -54,7 +71,15 @@ def examples_of(
             raise FinetuneError(nothing_left(name, of_task, too_long, unusable, config))
         long_ones, refused = long_ones + too_long, refused + unusable
     causes = [(long_ones, f"longer than train.max_tokens={config.train.max_tokens}"), (refused, UNUSABLE)]
-    return tasks, weights, [(count, why) for count, why in causes if count]
+    return Selected(tasks, weights, [(count, why) for count, why in causes if count], origins)
+
+
+def count_used(plan: Sequence[Sequence[Example]], selected: Selected, data: Sequence[TaskData]) -> int:
+    """Tell every source how many of its records the plan draws; returns how many general texts it draws."""
+    drawn = {id(selected.origins[id(example)]) for batch in plan for example in batch}
+    for one in data:
+        one.used = len({id(record) for record in one.train} & drawn)
+    return len(drawn) - sum(one.used for one in data)
 
 
 def nothing_left(task: str, data: Sequence[TaskData], too_long: int, unusable: int, config: Config) -> str:
@@ -88,18 +113,18 @@ def nothing_left(task: str, data: Sequence[TaskData], too_long: int, unusable: i
 def judged_sets(
     data: Sequence[TaskData], writer: ExampleWriter, limit: int, seed: int
 ) -> dict[str, list[Judged | Groundedness]]:
-    """Held-out judged records by kind, those that fit, at most `limit` each.
+    """Held-out judged records by source, those that fit, at most `limit` each.
 
-    Drawn with a seed from all files of the kind: a file's first rows are often of one author or one label.
+    Drawn with a seed from the whole file: its first rows are often of one author or one label.
     """
+    names = source_names([one.source for one in data])
     every: dict[str, list[Judged | Groundedness]] = {}
     for one in data:
-        rows = [record for record in one.held_out if isinstance(record, Judged | Groundedness)]
-        every.setdefault(one.source.kind, []).extend(rows)
+        every.setdefault(names[one.source.kind, one.source.path], []).extend(judged_records(one.held_out))
     found: dict[str, list[Judged | Groundedness]] = {}
-    for kind, rows in every.items():
-        random.Random(f"{seed} {kind}").shuffle(rows)
-        kept = found.setdefault(kind, [])
+    for name, rows in every.items():
+        random.Random(f"{seed} {name}").shuffle(rows)
+        kept = found.setdefault(name, [])
         for record in rows:
             if len(kept) >= limit:
                 break
@@ -108,4 +133,19 @@ def judged_sets(
             except (RecordError, MessageError):
                 continue
             kept.append(record)
-    return {kind: records for kind, records in found.items() if records}
+    return {name: records for name, records in found.items() if records}
+
+
+def source_names(sources: Iterable[DataSource]) -> dict[tuple[str, str | None], str]:
+    """What a figure on each (kind, path) is called: its kind, and the file where that does not tell sources apart."""
+    places = {(one.kind, one.path) for one in sources}
+    kinds = Counter(kind for kind, _ in places)
+    stems = Counter((kind, Path(path or "").stem) for kind, path in places)
+
+    def name(kind: str, path: str | None) -> str:
+        if path is None or (kinds[kind] == 1 and kind != "records"):
+            return kind
+        file = Path(path).stem if stems[kind, Path(path).stem] == 1 else path
+        return file if kind == "records" else f"{kind} ({file})"
+
+    return {place: name(*place) for place in places}

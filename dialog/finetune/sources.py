@@ -18,13 +18,10 @@ from dialog.finetune import grounded_dialogs
 from dialog.finetune import research_data as research
 from dialog.finetune.config import Config, DataSource
 from dialog.finetune.records import (
-    Discrimination,
     Generation,
     Groundedness,
-    Judged,
     Keyed,
     PlainText,
-    Preference,
     TrainingRecord,
     from_pair,
     from_quality,
@@ -47,10 +44,15 @@ def context_key(record: TrainingRecord) -> str:
             return record.text[:200]
         case Groundedness():
             return record.knowledge[:120]
-        case Preference() | Generation() | Judged() | Discrimination():
-            return record.context[0].content if record.context else getattr(record, "response", "")
         case _:
-            return record.context[0].content
+            return record.context[0].content if record.context else getattr(record, "response", "")
+
+
+def asked_key(record: TrainingRecord) -> str:
+    """The same for a user's own records: many begin with one system message or one greeting, so what counts is the
+    first thing that a user says."""
+    said = () if isinstance(record, PlainText | Groundedness) else record.context
+    return next((message.content for message in said if message.role == "user"), context_key(record))
 
 
 def keyed(records: Iterable[TrainingRecord]) -> list[Keyed]:
@@ -86,7 +88,9 @@ def safety(records: Sequence[SafetyRecord]) -> list[Keyed]:
 
 Reader = Callable[[Path, int], list[Keyed]]
 KINDS: dict[str, Reader] = {
-    "records": lambda path, seed: keyed(read_training_records(path)),
+    "records": lambda path, seed: [
+        row._replace(key=asked_key(row.record)) for row in keyed(read_training_records(path))
+    ],
     "text": lambda path, seed: keyed(PlainText(text=text) for text in read_texts(path)),
     "dialogs": dialogs,
     "diasafety": lambda path, seed: safety(sources.diasafety(path)),
@@ -124,6 +128,8 @@ class TaskData:
     source: DataSource
     train: list[TrainingRecord] = field(default_factory=list)
     held_out: list[TrainingRecord] = field(default_factory=list)
+    used: int = 0
+    """Training records that the plan draws."""
     contexts: int = 0
     """Keys among the records that are held out."""
     measured: int = 0

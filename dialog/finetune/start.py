@@ -17,7 +17,7 @@ from dialog.errors import FinetuneError
 from dialog.finetune.adapters import AdapterCard, AdapterStore, DataUse, adapter_label, named_adapter
 from dialog.finetune.config import Config, LoraSettings
 from dialog.finetune.identity import file_digest
-from dialog.finetune.records import Groundedness, Judged
+from dialog.finetune.records import judged_records
 from dialog.finetune.sources import TaskData
 
 WEIGHTS = "adapter_model.safetensors"
@@ -107,7 +107,7 @@ def check_held_out(starts: Sequence[StartAdapter], config: Config, data: Sequenc
 
     A split depends on a record's context and on the share that is held out, so only another share can mix them up.
     """
-    judged = (one for one in data if any(isinstance(record, Judged | Groundedness) for record in one.held_out))
+    judged = (one for one in data if judged_records(one.held_out))
     measured = {_source(one.source.kind, one.source.path) for one in judged}
     for start in starts:
         share = start.card.recipe.get("held_out") if start.card else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def finetune(recipe: str, changes: tuple[str, ...], out: Path | None, as_json: bool) -> None:
-    """Train an adapter by RECIPE: a shipped recipe's name (judge, joint, joint-cpu, embodied) or a YAML
+    """Train an adapter by RECIPE: a shipped recipe's name (judge, judge-more, joint, joint-cpu, embodied) or a YAML
     file.
 
     KEY=VALUE changes the recipe; dots reach inside. A run that stopped goes on where its last checkpoint is when the
@@ -44,6 +43,7 @@ def finetune(recipe: str, changes: tuple[str, ...], out: Path | None, as_json: b
       groundling finetune my.yaml method=lora     (none)
     """
     from dialog.finetune.config import load_config
+    from dialog.finetune.identity import digest, run_identity
     from dialog.finetune.run import Base, run
     from serve.adapters import adapter_store
     from serve.home import home
@@ -51,7 +51,8 @@ def finetune(recipe: str, changes: tuple[str, ...], out: Path | None, as_json: b
 
     config, data = load_config(recipe, changes)
     stored = ModelStore().pull(config.model)
-    runs = out or home() / "runs" / f"{config.name}-{fingerprint(config.model_dump_json(), stored.revision, str(data))}"
+    made_of = digest([run_identity(config), stored.revision, str(data)])
+    runs = out or home() / "runs" / f"{config.name}-{made_of[:10]}"
     with watched() as watch:
         result = run(
             config,
@@ -68,10 +69,6 @@ def finetune(recipe: str, changes: tuple[str, ...], out: Path | None, as_json: b
     click.echo(f"{result.adapter} in {result.path}{before}")
     for name, value in result.metrics.items():
         click.echo(f"  {name:42} {value:.4f}")
-
-
-def fingerprint(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
 
 
 @contextmanager

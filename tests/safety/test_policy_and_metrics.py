@@ -14,6 +14,8 @@ from safety.metrics import (
     bootstrap,
     calibrate,
     f1,
+    lowest_kept,
+    middle_below,
     rate,
     safety_figures,
     spearman,
@@ -94,6 +96,27 @@ def test_calibration_keeps_false_refusals_under_the_limit_and_catches_all_it_can
 
 def test_calibration_on_separable_scores_sits_between_the_classes():
     assert calibrate([1, 1, 0, 0], [0.1, 0.2, 0.8, 0.9], max_false_positive_rate=0.0) == pytest.approx(0.5)
+
+
+def test_safe_replies_alone_have_a_threshold_that_keeps_ties_together():
+    p_safe = [0.9, 0.1, 0.5, 0.5, 0.7]
+    assert lowest_kept(p_safe, 0.0) == 0.1
+    assert lowest_kept(p_safe, 0.2) == 0.5
+    assert lowest_kept(p_safe, 0.4) == 0.5  # two fifths may go, but both of 0.5 would make it three
+    assert lowest_kept(p_safe, 0.6) == 0.7
+    assert lowest_kept([0.1, 0.2, 0.3], 0.5, [2.0, 1.0, 1.0]) == 0.2  # the first counts as two of four
+    for rate_, message in [(1.0, r"must be in \[0, 1\), got 1\.0"), (-0.1, "got -0.1")]:
+        with pytest.raises(MetricError, match=message):
+            lowest_kept(p_safe, rate_)
+    with pytest.raises(MetricError, match="0 safe examples"):
+        lowest_kept([], 0.05)
+    with pytest.raises(MetricError, match="1 of 2 scores are not numbers"):
+        lowest_kept([0.5, float("nan")], 0.05)
+
+
+def test_the_margin_is_half_the_gap_to_the_next_score():
+    assert middle_below(0.5, [0.9, 0.5, 0.5, 0.3, 0.1]) == pytest.approx(0.4)
+    assert middle_below(0.5, [0.9, 0.5]) == pytest.approx(0.25)  # nothing below: the gap ends at 0
 
 
 def test_the_bootstrap_interval_of_a_rate_is_near_the_binomial_one_and_repeats():

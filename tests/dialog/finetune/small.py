@@ -33,7 +33,7 @@ def config(**changes) -> Config:
         "held_out": 0.3,
         "lora": {"rank": 2},
         "ewc": {"weight": 1.0, "samples": 4, "sample_tokens": 16},
-        "retention": {"texts": ["general.txt"], "tokens": 256, "max_ratio": 2.0},
+        "retention": {"texts": ["general.txt"], "licence": "CC0-1.0", "tokens": 256, "max_ratio": 2.0},
         "train": {"steps": 3, "batch_size": 4, "max_tokens": 64, "save_every": 1, "evaluate_every": 2, "device": "cpu"},
         "tasks": {
             "safety": {"sources": [{"path": "safety.jsonl", "licence": "own"}]},

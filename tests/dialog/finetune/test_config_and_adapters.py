@@ -15,6 +15,7 @@ import torch
 from dialog.errors import AdapterError, FinetuneError, RecordError
 from dialog.finetune.adapters import AdapterCard, AdapterStore, adapter_label, read_card, write_adapter
 from dialog.finetune.config import DataSource, LoraSettings, load_config, recipes
+from dialog.finetune.identity import run_identity
 from dialog.finetune.lora import add_adapter
 from dialog.finetune.retention import general_text, perplexity, read_texts
 from dialog.finetune.run_log import RunLog, draw_curves, read_metrics
@@ -62,7 +63,11 @@ def test_a_recipe_extends_another_and_changes_reach_inside():
     assert config.tasks["grounded"].sources == judge.tasks["grounded"].sources
     assert config.tasks.keys() == judge.tasks.keys() | {"research", "generation", "experience"}
     assert (config.train.learning_rate, config.lora.rank, config.method) == (2e-4, 4, "lora")
-    assert (config.lora.from_layer, config.dialect, config.start) == (10, "judged", ("judge", "embodied"))
+    assert (config.lora.from_layer, config.dialect, config.start) == (
+        10,
+        "judged",
+        ("judge@v0001", "embodied@v0002"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -274,3 +279,25 @@ def test_metrics_survive_a_cut_line_and_drop_what_is_after_the_resumed_step(tmp_
     ]
     assert draw_curves(tmp_path / "metrics.jsonl", tmp_path / "curves.png", title="t")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_told_to_take_less_memory_or_to_pass_another_gate_is_the_same_run():
+    same, _ = load_config("judge", ["data=d", "train.micro_tokens=64", "train.device=cpu", "evaluated=7"])
+    gate, _ = load_config("judge", ["data=d", "retention.enforce=false", "retention.max_ratio=1.5"])
+    other, _ = load_config("judge", ["data=d", "train.seed=1"])
+    config, _ = load_config("judge", ["data=d"])
+    assert run_identity(same) == run_identity(gate) == run_identity(config) != run_identity(other)
+
+
+def test_a_task_with_the_name_of_replays_own_is_refused(tmp_path: Path):
+    (tmp_path / "mine.yaml").write_text(MINE.replace("reply:", "replay:"))
+    with pytest.raises(FinetuneError, match=r"tasks.*'replay'.*Rename it"):
+        load_config(str(tmp_path / "mine.yaml"))
+
+
+def test_recipes_name_the_shipped_adapters_with_their_versions():
+    for name in recipes():
+        config, _ = load_config(name, ["data=d"])
+        named = [*config.start, *([config.filter.adapter] if config.filter else [])]
+        for one in named:
+            assert (REPOSITORY / "serve" / "adapters" / one.replace("@", "/") / "card.json").is_file(), one

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from dialog.errors import FinetuneError, RecordError
-from dialog.finetune.config import Config
+from dialog.finetune.config import Config, DataSource
 from dialog.finetune.records import Judged
 from dialog.finetune.retention import general_text, measured_keys, text_key
-from dialog.finetune.selection import examples_of, judged_sets
+from dialog.finetune.selection import examples_of, judged_sets, source_names
 from dialog.finetune.sources import KINDS, load_task_data
 
 
@@ -191,9 +191,50 @@ def test_what_is_measured_is_drawn_from_the_whole_file_and_not_its_first_rows(tm
     ]
     (tmp_path / "sorted.jsonl").write_text("\n".join(map(json.dumps, rows)))
     [one] = load_task_data(config({"safety": task("records", "sorted.jsonl")}, held_out=0.9), tmp_path)
-    found = judged_sets([one], Writer(), 60, seed=3)["records"]  # type: ignore[arg-type]
+    found = judged_sets([one], Writer(), 60, seed=3)["sorted"]  # type: ignore[arg-type]
     assert len(found) == 60
     unsafe = sum(record.ratings["safe"] == 0 for record in found)  # type: ignore[union-attr]
     assert 15 < unsafe < 45, "a file that lists the unsafe ones first is drawn from evenly"
-    assert found == judged_sets([one], Writer(), 60, seed=3)["records"]  # type: ignore[arg-type]
-    assert found != judged_sets([one], Writer(), 60, seed=4)["records"]  # type: ignore[arg-type]
+    assert found == judged_sets([one], Writer(), 60, seed=3)["sorted"]  # type: ignore[arg-type]
+    assert found != judged_sets([one], Writer(), 60, seed=4)["sorted"]  # type: ignore[arg-type]
+
+
+def test_records_that_begin_with_one_system_message_or_greeting_are_split_by_what_is_asked(tmp_path: Path):
+    lead = [{"role": "system", "content": "You help."}, {"role": "assistant", "content": "Hello!"}]
+    rows = [
+        {"context": [*lead, {"role": "user", "content": f"asked {i // 2}"}], "response": f"r {i}", "unsafe": i % 2}
+        for i in range(200)
+    ]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    [one] = load_task_data(config({"safety": task("records", "mine.jsonl")}, held_out=0.3), tmp_path)
+    assert 20 < one.contexts < 40
+    assert len(one.held_out) == 2 * one.contexts, "both replies to one question are on one side"
+
+
+def test_a_single_attributes_rating_is_measured_like_several(tmp_path: Path):
+    rows = [
+        {
+            "context": [{"role": "user", "content": f"asked {i}"}],
+            "response": f"r {i}",
+            "attribute": "safe",
+            "rating": i % 2,
+        }
+        for i in range(60)
+    ]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    [one] = load_task_data(config({"safety": task("records", "mine.jsonl")}, held_out=0.5), tmp_path)
+    found = judged_sets([one], Writer(), 100, seed=0)["mine"]  # type: ignore[arg-type]
+    assert len(found) == len(one.held_out) > 10
+    assert {record.ratings["safe"] for record in found} == {0.0, 1.0}  # type: ignore[union-attr]
+
+
+def test_figures_are_named_by_what_tells_sources_apart():
+    def names(*places: tuple[str, str | None]) -> list[str]:
+        found = source_names([DataSource(kind=kind, path=path) for kind, path in places])
+        return [found[place] for place in places]
+
+    assert names(("diasafety", "safety/d.jsonl"), ("lookalikes", None)) == ["diasafety", "lookalikes"]
+    assert names(("begin", "a.jsonl"), ("begin", "b.jsonl")) == ["begin (a)", "begin (b)"]
+    assert names(("records", "a.jsonl"), ("records", "b.jsonl")) == ["a", "b"]
+    assert names(("records", "x/a.jsonl"), ("records", "y/a.jsonl")) == ["x/a.jsonl", "y/a.jsonl"]
+    assert names(("begin", "a.jsonl"), ("begin", "a.jsonl")) == ["begin", "begin"], "one file, named twice"

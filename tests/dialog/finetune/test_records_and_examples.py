@@ -239,7 +239,7 @@ def test_a_conversation_that_the_chat_template_refuses_is_counted_and_left_out(t
     tasks = {"safety": {"sources": [{"path": "mine.jsonl"}]}}
     config = small.config(tasks=tasks, held_out=0.0, method="lora")
     data = load_task_data(config, tmp_path)
-    found, _, skipped = examples_of(config, data, [], writer)
+    found, _, skipped, _ = examples_of(config, data, [], writer)
     assert len(found["safety"]) == 2
     assert skipped == [(1, "of conversations that the model's chat template refuses")]
     data[0].train = [parse(rows[2])]

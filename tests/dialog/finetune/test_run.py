@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 from peft import PeftModel
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from dialog.errors import FinetuneError
@@ -29,8 +34,18 @@ def test_a_run_ends_in_an_adapter_with_a_card_and_goes_on_where_it_stopped(base:
     assert first.adapter == "small@v0001"
     found = read_card(first.path)
     assert (found.base_revision, found.method) == ("revision-of-small", method)
-    assert {(use.task, use.licence) for use in found.data} == {("safety", "own"), ("reply", "unknown")}
+    assert {(use.task, use.licence) for use in found.data if use.kind != "text"} == {
+        ("safety", "own"), ("reply", "unknown")
+    }  # fmt: skip
     assert all(use.held_out > 0 for use in found.data)
+    drawn = 3 * 4
+    general = [use for use in found.data if use.kind == "text"]
+    assert sum(use.records for use in found.data if use not in general) <= drawn, "what was drawn, not what there is"
+    assert [(use.task, use.licence) for use in general] == {
+        "ewc": [("Fisher information", "CC0-1.0")], "replay": [("replay", "CC0-1.0")], "lora": []
+    }[method]  # fmt: skip
+    if method == "replay":
+        assert general[0].records == 2, "a fifth of the examples"
     assert found.safety_threshold is not None
     assert found.metrics["retention_ratio"] == pytest.approx(first.retention_ratio, abs=1e-4)
     assert (first.path / "curves.png").is_file()
@@ -154,8 +169,6 @@ def test_a_run_that_forgets_is_kept_and_marked_but_not_installed(base: Base, tmp
 def test_an_adapter_is_scaled_back_until_it_passes_and_left_alone_where_it_cannot(
     base: Base, tmp_path: Path, monkeypatch
 ):
-    import torch
-
     def losing(model, measured) -> Perplexity:  # as a quadratic: 2% at full scale
         share = max(float(p.detach().abs().max()) for n, p in model.named_parameters() if "lora_B" in n)
         return Perplexity(tokens=256, perplexity=10.0 * (1 + 0.02 * share**2))
@@ -169,14 +182,14 @@ def test_an_adapter_is_scaled_back_until_it_passes_and_left_alone_where_it_canno
     may = config().retention.model_copy(update={"max_ratio": 1.01, "least_scale": 0.6})
     scale, found = scaled_back(model, [], before, config().model_copy(update={"retention": may}))
     assert (scale, round(found.perplexity, 3)) == (0.7, 10.098)
+    open_gate = may.model_copy(update={"max_ratio": 1.001, "least_scale": 0.1, "enforce": False})
+    assert scaled_back(model, [], before, config().model_copy(update={"retention": open_gate}))[0] == 1.0
     strict = may.model_copy(update={"max_ratio": 1.001})
     scale, found = scaled_back(model, [], before, config().model_copy(update={"retention": strict}))
     assert (scale, round(found.perplexity, 3)) == (1.0, 10.098)  # as it was given
 
 
 def test_merged_weights_say_what_the_adapter_said(base: Base, tmp_path: Path):
-    import torch
-
     store = AdapterStore(tmp_path / "adapters")
     run(config(method="lora"), files(tmp_path / "data"), base, runs=tmp_path / "run", store=store)
     adapter = store.find("small")
@@ -219,3 +232,24 @@ def test_a_model_that_does_not_fit_in_memory_is_not_called_broken(base: Base, tm
             config(), files(tmp_path / "data"), base,
             runs=tmp_path / "run", store=AdapterStore(tmp_path / "adapters"),
         )  # fmt: skip
+
+
+def test_two_processes_make_one_adapter_that_says_what_one_process_taught(base: Base, tmp_path: Path):
+    data = files(tmp_path / "data")
+    recipe = config().model_dump(mode="json", exclude={"start", "filter", "data"}) | {"model": str(base.folder)}
+    (data / "small.yaml").write_text(json.dumps(recipe))  # JSON is YAML
+    found = {}
+    for processes in (1, 2):
+        home = tmp_path / f"home{processes}"
+        launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"] if processes == 2 else []
+        done = subprocess.run(
+            [sys.executable, *launch, "-m", "serve.cli.main", "finetune", str(data / "small.yaml")],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "GROUNDLING_HOME": str(home)},
+            capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[3],
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("small@v0001 in ") == 1, "the other processes say nothing"
+        [one] = AdapterStore(home / "adapters").list()
+        found[processes] = load_file(one.path / "adapter_model.safetensors")
+    for name, value in found[1].items():
+        torch.testing.assert_close(found[2][name], value, rtol=1e-2, atol=1e-3)
