@@ -38,7 +38,8 @@ class AgentOptions(BaseModel):
     model: str = DEFAULT_MODEL
     engine: str = Field(default="transformers", description="transformers, vllm, or the URL of a running `vllm serve`")
     adapter: str | None = Field(
-        default=None, description="An adapter's name or folder, 'none' for none; None: the default model's own"
+        default=None,
+        description="An adapter's name or folder, 'none' for none; None: the default model's own, or one merged in",
     )
     role: str = "assistant"
     corpus: str = Field(default="default", description="A retrieval corpus by name; 'none' for none")
@@ -87,7 +88,7 @@ async def assemble(options: AgentOptions) -> Assembled:
     Raises ModelStoreError, SettingsError, AdapterError, RoleError, ToolConfigError.
     """
     role = load_role(options.role)
-    card = card_of(options)
+    adapter, card = find_adapter(options.adapter, options.model, options.engine)
     decoder = await open_named_decoder(options)
     toolset = None
     try:
@@ -100,6 +101,8 @@ async def assemble(options: AgentOptions) -> Assembled:
         loaded = await asyncio.to_thread(_tools, options, decoder, dialect, tokens, asyncio.get_running_loop())
         toolset = loaded.toolset
         settings, notices = sampling_for(options, decoder)
+        if card is not None and adapter is None:
+            notices.append(merged_notice(decoder, card, dialect))
         if card is not None and card.dialect != dialect.name:
             card = None  # its thresholds are of another read
         # The judged dialect's GROUNDED was trained on one source at a time; a turn shows several, and right answers
@@ -158,13 +161,13 @@ async def open_named_decoder(options: AgentOptions) -> Decoder:
 
 
 def dialect_of(options: AgentOptions) -> str | None:
-    """The dialect that was asked for, or that the adapter's card names; None: what fits the decoder."""
+    """The dialect that was asked for, or that the card names; None: what fits the decoder."""
     card = card_of(options)
     return options.dialect or (card.dialect if card else None)
 
 
 def card_of(options: AgentOptions) -> AdapterCard | None:
-    """The card of the adapter that the options choose. Raises AdapterError for an unknown one."""
+    """The card of the adapter that the options choose, or that is merged into their model. Raises AdapterError."""
     return find_adapter(options.adapter, options.model, options.engine)[1]
 
 
@@ -173,6 +176,18 @@ def policy_of(card: AdapterCard | None) -> Policy:
     if card is None or card.safety_threshold is None:
         return Policy()
     return Policy(threshold=card.safety_threshold)
+
+
+def merged_notice(decoder: Decoder, card: AdapterCard, dialect: Dialect) -> str:
+    """What to say of a model folder whose card decides, as nobody named an adapter."""
+    said = f"{decoder.info.model} is {card.base_model} with the adapter {card.full_name} merged in: "
+    if card.dialect != dialect.name:
+        threshold = policy_of(None).threshold
+        said += f"made for the dialect {card.dialect}, so in {dialect.name} its thresholds are not used; "
+    else:
+        threshold = policy_of(card).threshold
+        said += f"dialect {dialect.name}, "
+    return f"{said}replies with P(safe) < {threshold:.4g} are dropped"
 
 
 def is_slow(decoder: Decoder) -> bool:

@@ -1,4 +1,4 @@
-"""Which adapter an agent takes: one that ships with Groundling, one that was made here, or none.
+"""Which adapter an agent takes: one that ships with Groundling, one that was made here, one that is merged, or none.
 
 Below this folder lie the adapters that ship, as `<name>/<version>/` with a card each, made by `groundling finetune` on
 the recipe of the same name. What is made or installed on this machine lies in Groundling's own folder and comes after
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dialog.finetune.adapters import CARD, AdapterCard, AdapterStore
+from dialog.errors import AdapterError
+from dialog.finetune.adapters import CARD, AdapterCard, AdapterStore, read_card
 from serve.home import home
 from serve.store import DEFAULT_MODEL
 
@@ -28,11 +29,14 @@ def find_adapter(
 ) -> tuple[Path | None, AdapterCard | None]:
     """An adapter's folder and card by name, `name@version` or path; "none" is none.
 
-    None takes the default model's own adapter. Other models have none, and a server serves what it was started with.
-    A plain LoRA folder has no card. Raises AdapterError, which names the adapters that there are.
+    None takes the default model's own adapter. Other models have none, but the card of one that is merged into them
+    (`merged_card`); a server serves what it was started with. A plain LoRA folder has no card. Raises AdapterError,
+    which names the adapters that there are.
     """
     if name is None:
-        if model != DEFAULT_MODEL or engine.startswith("http"):
+        if model != DEFAULT_MODEL:
+            return None, merged_card(model)
+        if engine.startswith("http"):
             return None, None
         shipped = AdapterStore(SHIPPED).newest(DEFAULT_ADAPTER)
         return (shipped.path, shipped.card) if shipped else (None, None)
@@ -43,3 +47,17 @@ def find_adapter(
         return folder.resolve(), None
     stored = adapter_store().find(name)
     return stored.path, stored.card
+
+
+def merged_card(model: str) -> AdapterCard | None:
+    """The card that `groundling adapters merge` put into a model folder; None where there is none.
+
+    Raises AdapterError where it cannot be read.
+    """
+    folder = Path(model).expanduser()
+    if not ((folder / "config.json").is_file() and (folder / CARD).is_file()):
+        return None
+    try:
+        return read_card(folder)
+    except AdapterError as error:
+        raise AdapterError(f"{error} Or merge again, or use {folder} without its card: --adapter none.") from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from dialog.finetune.adapters import AdapterStore
+    from dialog.finetune.adapters import AdapterStore, Stored
 
 
 def store() -> AdapterStore:
@@ -40,7 +40,8 @@ def list_(as_json: bool) -> None:
     for one in found:
         ratio = one.card.metrics.get("retention_ratio")
         kept = "" if ratio is None else f"  perplexity × {ratio:.4f}"
-        click.echo(f"{one.full_name:24} {one.card.base_model:28} {one.card.method:7}{kept}")
+        despite = "  refused, installed all the same" if one.card.installed_despite else ""
+        click.echo(f"{one.full_name:24} {one.card.base_model:28} {one.card.method:7}{kept}{despite}")
 
 
 @adapters.command()
@@ -58,7 +59,7 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def install(folder: Path, as_json: bool) -> None:
-    """Install an adapter from FOLDER as a new version; a refused one is installed on your word."""
+    """Install an adapter from FOLDER as a new version; a refused one is installed on your word and its card says so."""
     made = store().install(folder)
     line = {"adapter": made.full_name, "path": str(made.path)}
     click.echo(json.dumps(line) if as_json else f"{made.full_name} in {made.path}")
@@ -68,19 +69,28 @@ def install(folder: Path, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--model", metavar="M", help="The base model.  [default: the one on the card]")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="How OUT keeps its numbers. bfloat16 halves it and rounds off a part of what the adapter changed.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def merge(name: str, out: Path, model: str | None, as_json: bool) -> None:
+def merge(name: str, out: Path, model: str | None, dtype: Stored, as_json: bool) -> None:
     """Write the base model with adapter NAME merged into its weights to the new folder OUT.
 
-    The engines in this process merge by themselves; this is for a server. The card's dialect and threshold are not
-    read from OUT: give --dialect as the card says.
+    The engines in this process merge by themselves; this is for a server. The adapter's card goes along: where --model
+    is OUT and no adapter is named, `groundling chat` and `serve` take dialect and threshold from it.
     """
     from dialog.finetune.adapters import merge_into
+    from serve.engines.loading import quiet
     from serve.store import ModelStore
 
     found = store().find(name)
     base = ModelStore().pull(model or found.card.base_model)
-    made = merge_into(found, base.path, base.revision, out)
+    with quiet():
+        made = merge_into(found, base.path, base.revision, out, dtype)
     click.echo(
         json.dumps({"adapter": found.full_name, "path": str(made)}) if as_json else f"{found.full_name} in {made}"
     )
