@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from serve.cli.eval_common import intervals_of, opening, values_of
+from serve.cli.eval_common import intervals_of, opening, safety_spans, values_of
 
 if TYPE_CHECKING:
     from safety.records import SafetyRecord
@@ -15,27 +15,22 @@ def baselines(records: Sequence[SafetyRecord], train: Sequence[SafetyRecord] | N
     """Each baseline's figures with intervals; the probe only where there are records to fit it on.
 
     Of the word list, auroc and ap rank by the share of a reply's words that are on it; recall and false_positive_rate
-    drop every reply with such a word.
+    drop every reply with such a word. `train` needs records of both classes.
     """
-    from safety.metrics import safety_figures
     from safety.profanity import share_of_profanity
 
     labels, groups = [r.unsafe for r in records], [opening(r.context, r.response) for r in records]
     clean = [1.0 - share_of_profanity(record.response) for record in records]
-    listed = safety_figures(labels, clean, 1.0, groups=groups)
-    names = ("auroc", "ap", "f1", "recall", "false_positive_rate")
-    found = {"word list": figures({name: listed.intervals[name] for name in names})}
+    found = {"word list": figures(safety_spans(labels, clean, 1.0, groups), groups)}
     if train is not None:
-        probed = safety_figures(labels, minilm_probe(train, records), 0.5, groups=groups)
-        found["MiniLM probe"] = {
-            **figures({name: probed.intervals[name] for name in ("auroc", "ap")}),
-            "fitted_on": len(train),
-        }
+        probed = safety_spans(labels, minilm_probe(train, records), 0.5, groups)
+        ranking = {name: probed[name] for name in ("auroc", "ap")}
+        found["MiniLM probe"] = {**figures(ranking, groups), "fitted_on": len(train)}
     return found
 
 
-def figures(spans: dict[str, Any]) -> dict[str, Any]:
-    return {**values_of(spans), "intervals": intervals_of(spans)}
+def figures(spans: Mapping[str, Any], groups: Sequence[str]) -> dict[str, Any]:
+    return {**values_of(spans), "intervals": intervals_of(spans, groups)}
 
 
 def minilm_probe(train: Sequence[SafetyRecord], test: Sequence[SafetyRecord]) -> list[float]:

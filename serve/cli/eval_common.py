@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BATCH = 16
 """Prompts of one `score` call."""
+SAFETY_FIGURES = ("auroc", "ap", "f1", "recall", "false_positive_rate")
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,6 +55,34 @@ def chosen(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+@contextmanager
+def of_record(number: int) -> Iterator[None]:
+    """Name the record whose text cannot be put to the model. Raises DataError."""
+    from dialog.errors import ContextLengthError, MessageError
+    from safety.errors import DataError
+
+    try:
+        yield
+    except ContextLengthError as error:
+        raise DataError(
+            f"record {number}: {error.needed} tokens do not fit the model's context of {error.context_length}. "
+            "Shorten or remove it, or use a model with a longer context."
+        ) from None
+    except MessageError as error:
+        raise DataError(f"record {number}: {error}") from None
+
+
+def asked(texts: Iterable[str]) -> list[Message]:
+    """Each record's text as a user's message. Raises DataError, which names the record, before the long work."""
+    from dialog.messages import Message, user_text
+
+    found = []
+    for number, text in enumerate(texts, 1):
+        with of_record(number):
+            found.append(Message(role="user", content=user_text(text)))
+    return found
+
+
 @dataclass
 class Judge:
     """A decoder with the dialect and role that its discriminators are read in."""
@@ -63,12 +94,15 @@ class Judge:
     async def attributes(
         self, items: Sequence[tuple[Sequence[Message], str]], wanted: Sequence[str], done: Callable[[float], None]
     ) -> list[dict[str, float]]:
-        """P(attribute) of each (context, reply), for `wanted` attributes."""
+        """P(attribute) of each (context, reply), for `wanted` attributes. Raises DataError, which names the record."""
         reads = [read for read in self.dialect.attribute_reads if set(read.pairs) & set(wanted)]
+        suffix = max(len(read.suffix) for read in reads)
         answers = []
-        for context, reply in items:
+        for number, (context, reply) in enumerate(items, 1):
             answer = self.dialect.answer_ids(reply)
-            prompt = self.fit(context, len(answer) + max(len(read.suffix) for read in reads) + 1)
+            prompt = self.fit(
+                number, context, len(answer) + suffix, lambda kept: self.dialect.base_prompt(kept, self.role)
+            )
             answers.append([*prompt, *answer])
         return await self.read(reads, answers, done)
 
@@ -77,16 +111,7 @@ class Judge:
     ) -> list[dict[str, float]]:
         """`dialog.judge.read_probabilities` in batches of similar length, in the answers' order."""
         from dialog.judge import read_probabilities
-        from safety.errors import DataError
 
-        # Found before the long work: the longest come last.
-        most = self.decoder.info.context_length - max(len(read.suffix) for read in reads) - 1
-        for number, ids in enumerate(answers, 1):
-            if len(ids) > most:
-                raise DataError(
-                    f"record {number}: its response alone is too long, {len(ids)} tokens in a context of {most}. "
-                    "Shorten or remove it."
-                )
         order = sorted(range(len(answers)), key=lambda i: len(answers[i]))
         found: list[dict[str, float]] = [{} for _ in answers]
         for start in range(0, len(order), BATCH):
@@ -97,15 +122,32 @@ class Judge:
             done(start + len(part))
         return found
 
-    def fit(self, context: Sequence[Message], reserve: int) -> list[int]:
-        """The base prompt of the newest turns that fit the model with `reserve` tokens to come."""
-        from dialog.messages import NO_CONTEXT, Message
+    def fit(
+        self, number: int, context: Sequence[Message], tail: int, write: Callable[[list[Message]], list[int]]
+    ) -> list[int]:
+        """What `write` makes of record `number`'s newest whole turns, as a turn and training keep them.
 
-        kept = [*context] or [Message(role="user", content=NO_CONTEXT)]
-        room = self.decoder.info.context_length - reserve
-        while len(ids := self.dialect.base_prompt(kept, self.role)) > room and len(kept) > 1:
-            kept = kept[1:]
-        return ids[-max(1, room) :]
+        `tail` ids and a label still fit after it. Raises DataError, which names the record.
+        """
+        from dialog.errors import ContextLengthError
+        from dialog.history import newest_turns
+        from dialog.messages import NO_CONTEXT, Message
+        from safety.errors import DataError
+
+        whole = self.decoder.info.context_length
+        room = whole - tail - 1
+        if room < 1:
+            raise DataError(
+                f"record {number}: its response alone is too long, {tail} tokens in a context of {whole}. "
+                "Shorten or remove it."
+            )
+        messages = [*context] or [Message(role="user", content=NO_CONTEXT)]
+        lead = [*takewhile(lambda message: message.role == "system", messages)]
+        with of_record(number):
+            _, ids = newest_turns(lead, messages[len(lead) :], write, room)
+            if len(ids) > room:
+                raise ContextLengthError(len(ids) + tail + 1, whole)
+        return ids
 
 
 def with_judge(options: dict[str, Any], work: Callable[[Judge], Awaitable[T]]) -> T:
@@ -153,20 +195,38 @@ def adapter_card(options: dict[str, Any]) -> Any | None:
     return card if card and options.get("dialect") in (None, card.dialect) else None
 
 
-def both_labels(labels: Sequence[int], data: Path, field: str) -> None:
-    """Refuse a set of one class before a model is loaded for it. Raises DataError."""
+def both_labels(labels: Sequence[int], data: Path, field: str, otherwise: str = "") -> None:
+    """Refuse a set of one class before a model is loaded for it; `otherwise` is one more remedy. Raises DataError."""
     from safety.errors import DataError
 
     if len(set(labels)) < 2:
         raise DataError(
             f"all {len(labels)} records read from {data.name} have {field} {labels[0]}, so nothing can be told apart. "
-            "Give records of both classes, or a larger --limit."
+            f"Give records of both classes, or a larger --limit{otherwise}."
         )
 
 
-def opening(context: Sequence[Message], otherwise: str) -> str:
-    """What rows of one context share: its first message. A text alone is its own context."""
-    return context[0].content if context else otherwise
+def opening(context: Sequence[Message], response: str) -> str:
+    """What rows of one context share: the first thing that a user says. Without one a row stands alone, by its texts.
+
+    Many records begin with the same system message or greeting, so these tell no contexts apart.
+    """
+    asked = next((message.content for message in context if message.role == "user"), None)
+    return "\n".join([*(message.content for message in context), response]) if asked is None else asked
+
+
+def safety_spans(
+    unsafe: Sequence[int], p_safe: Sequence[float], threshold: float, groups: Sequence[str]
+) -> Mapping[str, Interval | None]:
+    """`SAFETY_FIGURES` with their intervals. Of one class only its own rate at the threshold is defined."""
+    from safety.metrics import rate, safety_figures
+    from safety.policy import Policy
+
+    if len(set(unsafe)) > 1:
+        return safety_figures(unsafe, p_safe, threshold, groups=groups).intervals
+    policy = Policy(threshold=threshold)
+    dropped = rate([not policy.passes(p) for p in p_safe], groups)
+    return {**dict.fromkeys(SAFETY_FIGURES), "recall" if unsafe[0] else "false_positive_rate": dropped}
 
 
 def show(
@@ -175,21 +235,30 @@ def show(
     figures: dict[str, Any],
     *,
     of: dict[str, Any] | Subject,
+    how: Mapping[str, Any],
     as_json: bool,
     save: Path | None,
     scores: dict[str, Any] | None = None,
 ) -> None:
     """Print a result, and keep it where `--save` says: figures with the scores that plots are drawn from.
 
-    `of` is what was measured, or the options that chose it.
+    `of` is what was measured, or the options that chose it; `how` the other options that change the figures.
     """
     if save is not None:
         from serve.assemble import AgentOptions
-        from serve.cli.eval_saved import Saved, Scores, save_result, subject_of
+        from serve.cli.eval_saved import Saved, Scores, digest, save_result, subject_of
 
-        subject = subject_of(AgentOptions(**chosen(**of))) if isinstance(of, dict) else of
-        kept = Scores(**scores) if scores else None
-        save_result(save, Saved(eval=kind, data=data.name, subject=subject, figures=figures, scores=kept))
+        result = Saved(
+            eval=kind,
+            data=data.name,
+            folder=data.resolve().parent.name,
+            content=digest(data),
+            options=chosen(**how),
+            subject=subject_of(AgentOptions(**chosen(**of))) if isinstance(of, dict) else of,
+            figures=figures,
+            scores=Scores(**scores) if scores else None,
+        )
+        save_result(save, result)
     if as_json:
         click.echo(json.dumps(figures))
         return
@@ -212,10 +281,21 @@ def values_of(spans: Mapping[str, Interval | None]) -> dict[str, float | None]:
     return {name: None if span is None else round(span.value, 4) for name, span in spans.items()}
 
 
-def intervals_of(spans: Mapping[str, Interval | None]) -> dict[str, list[float]]:
-    """95% intervals as [low, high], of the figures that have one."""
+def intervals_of(
+    spans: Mapping[str, Interval | None], groups: Collection[object] | None = None
+) -> dict[str, list[float]]:
+    """95% intervals as [low, high], of the figures that have one: none has where `groups`, a row each, are one."""
+    if groups is not None and len(set(groups)) < 2:
+        return {}
     return {
         name: [round(span.low, 4), round(span.high, 4)]
         for name, span in spans.items()
         if span is not None and math.isfinite(span.low)
     }
+
+
+def note_of(groups: Collection[object], kind: str) -> dict[str, str]:
+    """Why there are no intervals, where `groups`, each a whole `kind`, are one: drawing it again varies nothing."""
+    if len(set(groups)) > 1:
+        return {}
+    return {"note": f"no intervals: they draw whole {kind}s, and all records are of one"}

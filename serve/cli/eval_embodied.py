@@ -25,7 +25,7 @@ import click
 @click.option(
     "--texts",
     type=click.Path(path_type=Path),
-    help="General text, the half that training leaves out: perplexity before and after.",
+    help="General text, the half that training leaves out: perplexity before and after, and their ratio.",
 )
 @click.option("--plot", "plot_to", type=click.Path(path_type=Path), help="Also draw the figures into this file.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda …")
@@ -48,10 +48,14 @@ def command(
     """Ask a model about simulated homes: stories, housework, activities, and plans that are run in the home.
 
     Choices are scored by the answer's log-probability, plans by ROUGE-L and by running them. All items are verified
-    without the model; intervals are 95% bootstrap. Plans: `executable` is the share whose every step can be done,
-    `goal_success` the share that reaches all that the recorded plan reaches; `mended_` the same, once the steps that
-    were missing have been put in as the virtualhome tool does. With --plans above 1, `chosen_` is the same of the plan
-    that the home chose: one that runs, else one that can be mended, with the fewest changes.
+    without the model; intervals are 95% bootstrap over what is asked about: a question that comes again with other
+    choices is drawn with them. Plans: `executable` is the share whose every step can be done, `goal_success` the share
+    that also brings about all that the recorded plan does (what was so from the start and stayed does not count);
+    `mended_` the same, once the steps that were missing have been put in as the virtualhome tool does. With --plans
+    above 1, `chosen_` is the same of the plan that the home chose: one that runs, else one that can be mended, with the
+    fewest changes. The baseline needs no model: for choices the better of two blind answers (`majority`), for plans the
+    better of two templates that do the same with each thing that is listed, in ROUGE-L (`template`) and when they are
+    run (`_template`): walking to everything is executable and brings about little.
 
     \b
     Examples:
@@ -64,11 +68,13 @@ def command(
     from embodied.tasks import FAMILIES, build_items
     from serve.adapters import find_adapter
     from serve.assemble import AgentOptions
-    from serve.cli.eval_saved import Saved, save_result, subject_of
+    from serve.cli.eval_common import chosen
+    from serve.cli.eval_saved import Saved, named, save_result, subject_of
     from serve.progress import progress
     from serve.store import DEFAULT_MODEL
 
     adapter = None if adapter == "none" else adapter
+    families = list(dict.fromkeys(families))
     # What is named wrongly is found before the long work.
     find_adapter(adapter or "none", model or DEFAULT_MODEL)
     measured = measured_half(texts) if texts else []
@@ -77,12 +83,13 @@ def command(
     with progress("building tasks"):
         items = build_items("eval", limit, families=families or FAMILIES, seed=seed)
     found = asyncio.run(measure(items, model, engine, device, adapter, plans))
-    if measured:
-        found |= perplexity_of(measured, model, None, "perplexity_base")
-        found |= perplexity_of(measured, model, adapter, "perplexity_tuned") if adapter else {}
+    found |= perplexities(measured, model, adapter)
     if save is not None:
         subject = subject_of(AgentOptions(model=model or DEFAULT_MODEL, engine=engine, adapter=adapter or "none"))
-        save_result(save, Saved(eval="embodied", data=f"seed-{seed}", subject=subject, figures=found))
+        how = chosen(
+            limit=limit, family=" ".join(sorted(families)) or None, plans=plans, texts=named(texts) if texts else None
+        )
+        save_result(save, Saved(eval="embodied", data=f"seed-{seed}", options=how, subject=subject, figures=found))
     click.echo(json.dumps(found) if as_json else table(found))
     if plot_to is not None:
         plot(found, plot_to)
@@ -116,6 +123,19 @@ def measured_half(texts: Path) -> list[str]:
     from dialog.finetune.retention import general_text
 
     return general_text([texts], learns=False)[1]
+
+
+def perplexities(texts: Sequence[str], model: str | None, adapter: str | None) -> dict[str, float | None]:
+    """Perplexity without and with the adapter, and how many times the former the latter is; None where there are no
+    texts or no adapter.
+    """
+    found: dict[str, float | None] = dict.fromkeys(("perplexity_base", "perplexity_tuned", "perplexity_ratio"))
+    if texts:
+        found |= (base := perplexity_of(texts, model, None, "perplexity_base"))
+        if adapter:
+            found |= (tuned := perplexity_of(texts, model, adapter, "perplexity_tuned"))
+            found["perplexity_ratio"] = round(tuned["perplexity_tuned"] / base["perplexity_base"], 4)
+    return found
 
 
 def perplexity_of(texts: Sequence[str], model: str | None, adapter: str | None, key: str) -> dict[str, float]:

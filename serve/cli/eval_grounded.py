@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,10 +14,14 @@ from serve.cli.eval_common import (
     chosen,
     intervals_of,
     model_options,
+    note_of,
     show,
     values_of,
     with_judge,
 )
+
+if TYPE_CHECKING:
+    from safety.records import GroundedRecord
 
 
 @click.command()
@@ -28,6 +32,8 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
     \b
     auroc   ranking of P(grounded)
     f1      of the grounded class at the adapter card's threshold, else at 0.5
+
+    Of long knowledge the first 900 characters are read, as a turn reads its sources.
 
     \b
     Example:
@@ -43,7 +49,7 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
     both_labels(labels, data, "grounded")
 
     async def work(judge: Judge) -> list[float]:
-        answers = [grounded_prompt(judge, record) for record in records]
+        answers = [grounded_prompt(judge, number, record) for number, record in enumerate(records, 1)]
         with progress("judging", len(records)) as done:
             found = await judge.read([judge.dialect.grounded_read], answers, done)
         return [each["grounded"] for each in found]
@@ -60,25 +66,30 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
         "n": len(labels),
         **values_of(spans),
         "threshold": threshold,
-        "intervals": intervals_of(spans),
+        **note_of(groups, "source"),
+        "intervals": intervals_of(spans, groups),
     }
     kept = {"labels": labels, "scores": scores}
-    show("grounded", data, result, of=options, as_json=as_json, save=save, scores=kept)
+    show("grounded", data, result, of=options, how={"limit": limit}, as_json=as_json, save=save, scores=kept)
 
 
-def grounded_prompt(judge: Judge, record: Any) -> list[int]:
-    """Ids up to and with the answer, as a turn has them when it reads GROUNDED: the reply is its own draft."""
+def grounded_prompt(judge: Judge, number: int, record: GroundedRecord) -> list[int]:
+    """Ids up to and with the answer, as a turn has them when it reads GROUNDED: the reply is its own draft.
+
+    Raises DataError where record `number` does not fit: its knowledge cut to what does would be another record.
+    """
     from dialog.dialect import Step
     from dialog.finetune.examples import evidence_of
     from dialog.finetune.records import Snippet
-    from dialog.messages import NO_CONTEXT, Message
+    from dialog.messages import NO_CONTEXT
 
-    messages = list(record.context) or [Message(role="user", content=NO_CONTEXT)]
+    question = record.context[-1].content if record.context else NO_CONTEXT
     answer = judge.dialect.answer_ids(record.response)
-    step = Step(messages[-1].content, evidence_of([Snippet(text=record.knowledge)]))
-    room = judge.decoder.info.context_length - len(answer) - len(judge.dialect.grounded_read.suffix) - 1
-    while True:
-        prompt = judge.dialect.research_prompt(messages, judge.role, answer, [step])
-        if len(prompt) <= room or len(messages) == 1:
-            return [*prompt[-max(1, room) :], *answer]
-        messages = messages[1:]
+    step = Step(question, evidence_of([Snippet(text=record.knowledge)]))
+    prompt = judge.fit(
+        number,
+        record.context,
+        len(answer) + len(judge.dialect.grounded_read.suffix),
+        lambda kept: judge.dialect.research_prompt(kept, judge.role, answer, [step]),
+    )
+    return [*prompt, *answer]

@@ -8,7 +8,17 @@ from typing import Any
 
 import click
 
-from serve.cli.eval_common import Judge, chosen, intervals_of, model_options, opening, show, values_of, with_judge
+from serve.cli.eval_common import (
+    Judge,
+    chosen,
+    intervals_of,
+    model_options,
+    note_of,
+    opening,
+    show,
+    values_of,
+    with_judge,
+)
 
 ATTRIBUTES = ("sensible", "specific", "interesting")
 
@@ -56,5 +66,10 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
             spans["spearman"] = bootstrap(spearman, ratings, scores, groups=groups)
         with suppress(MetricError):
             spans["auroc"] = bootstrap(auroc, [int(rating >= 0.5) for rating in ratings], scores, groups=groups)
-        result[attribute] = {"n": len(rows), **values_of(spans), "intervals": intervals_of(spans)}
-    show("quality", data, result, of=options, as_json=as_json, save=save)
+        result[attribute] = {
+            "n": len(rows),
+            **values_of(spans),
+            **note_of(groups, "context"),
+            "intervals": intervals_of(spans, groups),
+        }
+    show("quality", data, result, of=options, how={"limit": limit}, as_json=as_json, save=save)

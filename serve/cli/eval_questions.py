@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from serve.cli.eval_common import chosen, intervals_of, model_options, show, values_of
+from serve.cli.eval_common import asked, chosen, intervals_of, model_options, note_of, of_record, show, values_of
+from serve.cli.eval_saved import named
 
 if TYPE_CHECKING:
     from dialog.decoder import Decoder
@@ -47,7 +48,7 @@ def command(
 
     \b
     closed_book_accuracy  the bare model's greedy answer, without adapter, holds one of the answers
-    answer_accuracy       the agent's reply does
+    answer_accuracy       the agent's reply does, and does not abstain
     citation_accuracy     cited documents that are in source_ids, of all that answers to answerable questions cite
     groundedness          replies that a citation supports, of the replies that state something
     informativeness       replies that a citation supports, of all replies
@@ -63,7 +64,8 @@ def command(
     questions = read_records(data, GroundedQuestion, error=RecordError, limit=limit)
     with tempfile.TemporaryDirectory(prefix="groundling-") as folder:
         result = asyncio.run(measure(questions, corpus, Path(folder) / "corpus", candidates, seed, chosen(**options)))
-    show("questions", data, result, of=options, as_json=as_json, save=save)
+    how = {"limit": limit, "corpus": named(Path(corpus)), "candidates": candidates, "seed": seed}
+    show("questions", data, result, of=options, how=how, as_json=as_json, save=save)
 
 
 async def measure(
@@ -74,8 +76,10 @@ async def measure(
     seed: int,
     options: dict[str, Any],
 ) -> dict[str, Any]:
-    """All figures of a question set; `folder` holds the corpus while it runs."""
-    from dialog.messages import Message
+    """All figures of a question set; `folder` holds the corpus while it runs.
+
+    Raises DataError, which names the record.
+    """
     from serve.assemble import AgentOptions, assemble, card_of
     from serve.progress import progress
     from toolset.calculator import Calculator
@@ -84,6 +88,7 @@ async def measure(
 
     agent_options = AgentOptions(**options, corpus="none", candidates=candidates)
     card_of(agent_options)  # an unknown adapter is told of before the work
+    messages = asked(question.question for question in questions)
     place, embedder = corpus_at(corpus, folder)
     closed = await closed_book(questions, agent_options)
     agent = (await assemble(agent_options)).agent
@@ -92,8 +97,9 @@ async def measure(
     try:
         started = time.perf_counter()
         with progress("asking the agent", len(questions)) as done:
-            for i, question in enumerate(questions):
-                turns.append(await agent.reply([Message(role="user", content=question.question)], seed=seed + i))
+            for i, message in enumerate(messages):
+                with of_record(i + 1):
+                    turns.append(await agent.reply([message], seed=seed + i))
                 done(i + 1)
         seconds = time.perf_counter() - started
     finally:
@@ -132,7 +138,8 @@ async def closed_book(questions: list[GroundedQuestion], options: AgentOptions) 
     try:
         with progress("closed book", len(questions)) as done:
             for i, question in enumerate(questions):
-                found.append(holds(await bare_answer(decoder, question.question), question.answers))
+                with of_record(i + 1):
+                    found.append(holds(await bare_answer(decoder, question.question), question.answers))
                 done(i + 1)
     finally:
         await decoder.aclose()
@@ -160,9 +167,9 @@ def figures_of(
 
     answerable = [bool(question.answers) for question in questions]
     home = [question.source_ids[0] if question.source_ids else question.question for question in questions]
-    right = [holds(turn.reply, q.answers) for turn, q in zip(turns, questions, strict=True)]
     abstained = [abstains(turn) for turn in turns]
     stating = [not out for out in abstained]
+    right = [says and holds(turn.reply, q.answers) for says, turn, q in zip(stating, turns, questions, strict=True)]
     supported = [turn.grounded and bool(turn.citations) and says for turn, says in zip(turns, stating, strict=True)]
     cited = [
         (citation.id in question.source_ids, place)
@@ -189,7 +196,8 @@ def figures_of(
         "n": len(questions),
         **values_of(spans),
         "turns_per_second": round(len(turns) / seconds, 3) if seconds else None,
-        "intervals": intervals_of(spans),
+        **note_of(home, "document"),
+        "intervals": intervals_of(spans, home),
     }
 
 

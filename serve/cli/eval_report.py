@@ -34,7 +34,8 @@ class Column(NamedTuple):
 def command(results: Path, out: Path | None, title: str, as_json: bool) -> None:
     """Make a markdown page with plots of the results in RESULTS, which other eval commands saved with --save.
 
-    Each data set gets one table with a column for each model and adapter that was measured on it.
+    Each data set gets one table with a column for each model and adapter that was measured on it. Data of one name but
+    other content, --limit or --corpus are other data sets; other options, such as --threshold, are other columns.
 
     \b
     Example:
@@ -47,15 +48,16 @@ def command(results: Path, out: Path | None, title: str, as_json: bool) -> None:
 
     found = read_saved(results)
     page = out or results / "report.md"
-    groups: dict[tuple[str, str], list[Saved]] = {}
+    groups: dict[str, list[Saved]] = {}
     for one in sorted(found, key=lambda one: (one.eval, one.data, one.subject.adapter != "none", str(one.subject))):
-        groups.setdefault((one.eval, one.data), []).append(one)
+        groups.setdefault(one.measured, []).append(one)
+    firsts = [group[0] for group in groups.values()]
     lines = [f"# {title}", "", "Figures with their 95% bootstrap intervals.", ""]
     with explained(page):  # refused here rather than after the drawing
         page.parent.mkdir(parents=True, exist_ok=True)
-    for (kind, data), group in groups.items():
-        columns = columns_of(group)
-        lines += [f"## {kind}: {data}", "", *table(columns), "", *pictures(kind, data, group, columns, page), ""]
+    for first, group in zip(firsts, groups.values(), strict=True):
+        data, columns = title_of(first, firsts), columns_of(group)
+        lines += [f"## {first.eval}: {data}", "", *table(columns), "", *pictures(data, group, columns, page), ""]
     write_whole(page, "\n".join(lines))
     if as_json:
         kept = [one.model_dump(mode="json", exclude={"scores"}) for one in found]
@@ -64,11 +66,33 @@ def command(results: Path, out: Path | None, title: str, as_json: bool) -> None:
         click.echo(f"{page}: {len(found)} results, {len(groups)} tables")
 
 
+def title_of(one: Saved, others: Sequence[Saved]) -> str:
+    """A data set's name, with the folder, options or content that tell it from `others` of the same name."""
+    same = [other for other in others if other is not one and (other.eval, other.data) == (one.eval, one.data)]
+    title = f"{one.folder}/{one.data}" if one.folder and any(other.folder != one.folder for other in same) else one.data
+    apart = differing(one.rows, [other.rows for other in same])
+    if any((other.folder, other.rows) == (one.folder, one.rows) for other in same):
+        apart.append(one.content)
+    return f"{title} ({', '.join(apart)})" if apart else title
+
+
+def name_of(one: Saved, group: Sequence[Saved], subject: object = None) -> str:
+    """A result's subject, or `subject`, with the options that tell it from others of the same subject."""
+    rivals = [other.options for other in group if other.subject == one.subject]
+    return ", ".join([str(subject or one.subject), *differing(one.options, rivals)])
+
+
+def differing(options: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The options, in words, that one of the others has not or has otherwise."""
+    return [f"{key} {value}" for key, value in options.items() if any(other.get(key) != value for other in others)]
+
+
 def columns_of(group: Sequence[Saved]) -> list[Column]:
     """The columns of one data set's results, each name once: bare models, adapters, then baselines."""
     columns: dict[str, Column] = {}
     for one in group:
-        of_tasks = embodied_columns(one) if "tasks" in one.figures else [flat(str(one.subject), one.figures)]
+        tasks = "tasks" in one.figures
+        of_tasks = embodied_columns(one, group) if tasks else [flat(name_of(one, group), one.figures)]
         for column in of_tasks:
             columns.setdefault(column.name, column)
     for one in group:  # baselines are the same beside every model
@@ -90,15 +114,15 @@ def flat(name: str, figures: Mapping[str, Any]) -> Column:
     return Column(name, values, spans)
 
 
-def embodied_columns(one: Saved) -> list[Column]:
+def embodied_columns(one: Saved, group: Sequence[Saved]) -> list[Column]:
     """The bare model's column and, where there is one, its adapter's: each task, then what is over all of them."""
-    from embodied.evaluate.report import PLAN_FIGURES
+    from embodied.evaluate.report import OUTCOMES, PLAN_FIGURES, baseline
 
     tasks, figures = one.figures["tasks"], one.figures
     bare = one.subject.model_copy(update={"adapter": "none"})
-    kinds = [(str(bare), "base", "base_low", "base_high")]
+    kinds = [(name_of(one, group, bare), "base", "base_low", "base_high")]
     if one.subject.adapter != "none":
-        kinds.append((str(one.subject), "tuned", "low", "high"))
+        kinds.append((name_of(one, group), "tuned", "low", "high"))
     found = []
     for name, which, low, high in kinds:
         values = {task.replace("_", " "): row[which] for task, row in tasks.items()}
@@ -111,8 +135,9 @@ def embodied_columns(one: Saved) -> list[Column]:
         if which == "tuned":
             values["mean_relative_improvement"] = figures.get("mean_relative_improvement")
         found.append(Column(name, {"n": figures.get("n"), **values}, spans))
-    majority = {task.replace("_", " "): row["majority"] for task, row in tasks.items() if "majority" in row}
-    return [*found, Column("majority", majority, {})] if majority else found
+    blind = {task.replace("_", " "): value for task, row in tasks.items() if (value := baseline(row)) is not None}
+    blind |= {key: value for key in OUTCOMES if (value := figures.get(f"{key}_template")) is not None}
+    return [*found, Column("baseline", blind, {})] if blind else found
 
 
 def table(columns: Sequence[Column]) -> list[str]:
@@ -133,19 +158,20 @@ def cell(column: Column, row: str) -> str:
     return shown(column.values[row]) + (f" ({span[0]:.3f} to {span[1]:.3f})" if span else "")
 
 
-def pictures(kind: str, data: str, group: Sequence[Saved], columns: Sequence[Column], page: Path) -> list[str]:
-    """Draw a data set's picture beside the page; the markdown that shows it."""
+def pictures(title: str, group: Sequence[Saved], columns: Sequence[Column], page: Path) -> list[str]:
+    """Draw a data set's picture beside the page, curves where it has both classes; the markdown that shows it."""
     from serve.cli.eval_plots import bars, curves
 
-    stem = re.sub(r"[^\w.-]+", "_", f"{kind}-{Path(data).stem}")
+    kind, data = group[0].eval, group[0].data
+    stem = re.sub(r"[^\w.-]+", "_", f"{kind}-{title.replace(data, Path(data).stem)}").strip("_")
     picture = page.with_name(f"{stem}.png")
-    scored = {str(one.subject): one.scores for one in group if one.scores}
+    scored = {name_of(one, group): one.scores for one in group if one.scores and len(set(one.scores.labels)) > 1}
     if scored:
-        curves(scored, picture, f"{kind}, {data}")
+        curves(scored, picture, f"{kind}, {title}")
         return [f"![ROC curve, precision and recall, scores by class]({picture.name})"]
     rows = [name for name in row_names(columns) if any(name in column.intervals for column in columns)]
     if not rows:
         return []
     drawn = {column.name: (column.values, column.intervals) for column in columns if column.intervals}
-    bars(rows, drawn, picture, f"{kind}, {data}")
+    bars(rows, drawn, picture, f"{kind}, {title}")
     return [f"![figures with their intervals]({picture.name})"]

@@ -67,4 +67,5 @@ def command(
         "adapter": subject.adapter,
         "intervals": intervals_of({"perplexity": span}),
     }
-    show("retention", data, result, of=subject, as_json=as_json, save=save)
+    how = {"limit": limit, "tokens": tokens, "held_out": held_out or None}
+    show("retention", data, result, of=subject, how=how, as_json=as_json, save=save)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,10 +15,17 @@ from serve.cli.eval_common import (
     chosen,
     intervals_of,
     model_options,
+    note_of,
     opening,
+    safety_spans,
     show,
+    values_of,
     with_judge,
 )
+from serve.cli.eval_saved import named
+
+if TYPE_CHECKING:
+    from safety.metrics import Interval
 
 
 @click.command()
@@ -37,30 +45,35 @@ def command(
     f1, recall,
     false_positive_rate     of dropping replies with P(safe) < threshold
     threshold               --threshold, else the adapter card's, else calibrated to 5% false positives on this data:
-                            then each half of the contexts is judged with the other half's threshold
+                            then each half of the contexts is judged with the other half's threshold; where a half
+                            lacks a class, all with that of the same rows, which flatters the rates (threshold_from)
     baselines               the same of a list of profanities and, with --train, of a probe on MiniLM embeddings
-    intervals               95% bootstrap, drawn by context
+    intervals               95% bootstrap, drawn by context: the first thing that a user says
+
+    Records of one class, such as harmless look-alikes, have only that class's rate, at a known threshold.
 
     \b
     Examples:
       groundling eval safety --data diasafety.jsonl --adapter judge
       groundling eval safety --data mine.jsonl --limit 500 --save results --json
     """
-    from safety.metrics import safety_figures, two_fold
     from safety.records import SafetyRecord, read_records
     from serve.cli.eval_baselines import baselines
     from serve.progress import progress
 
     records = read_records(data, SafetyRecord, limit=limit)
     unsafe = [record.unsafe for record in records]
-    both_labels(unsafe, data, "unsafe")
     examples = read_records(train, SafetyRecord) if train else None
     if examples and train:
         both_labels([record.unsafe for record in examples], train, "unsafe")
+        both_labels(unsafe, data, "unsafe", ", or leave --train out: its probe is measured by ranking")
+    how = {"limit": limit, "threshold": threshold, "train": named(train) if train else None}
     card = adapter_card(options)
     source = "option"
     if threshold is None and card is not None:
         threshold, source = card.safety_threshold, "card"
+    if threshold is None:
+        both_labels(unsafe, data, "unsafe", ", or a threshold: --threshold, or an adapter whose card has one")
 
     async def work(judge: Judge) -> list[float]:
         with progress("judging", len(records)) as done:
@@ -70,15 +83,37 @@ def command(
     p_safe = with_judge(chosen(**options), work)
     groups = [opening(record.context, record.response) for record in records]
     if threshold is None:
-        figures, source = two_fold(unsafe, p_safe, groups), "this data, in two halves"
+        spans, threshold, source = calibrated(unsafe, p_safe, groups)
     else:
-        figures = safety_figures(unsafe, p_safe, threshold, groups=groups)
+        spans = safety_spans(unsafe, p_safe, threshold, groups)
     result: dict[str, Any] = {
-        **{name: round(value, 4) for name, value in figures.model_dump(exclude={"intervals"}).items()},
-        "threshold": figures.threshold,
+        "n": len(records),
+        **values_of(spans),
+        "threshold": threshold,
+        "unsafe": sum(unsafe),
         "threshold_from": source,
         "baselines": baselines(records, examples),
-        "intervals": intervals_of(figures.intervals),
+        **note_of(groups, "context"),
+        "intervals": intervals_of(spans, groups),
     }
     kept = {"labels": unsafe, "scores": [1 - p for p in p_safe]}
-    show("safety", data, result, of=options, as_json=as_json, save=save, scores=kept)
+    show("safety", data, result, of=options, how=how, as_json=as_json, save=save, scores=kept)
+
+
+def calibrated(
+    unsafe: Sequence[int], p_safe: Sequence[float], groups: Sequence[str]
+) -> tuple[Mapping[str, Interval | None], float, str]:
+    """(figures, threshold, where it is from) where no threshold is known.
+
+    `two_fold` needs both classes in both halves; without them it would calibrate and measure on the same rows unsaid.
+    """
+    from safety.metrics import calibrate, two_fold
+    from safety.split import fraction_of
+
+    # The halves are those of `two_fold`.
+    halves = {(fraction_of(group, "calibration") < 0.5, label) for group, label in zip(groups, unsafe, strict=True)}
+    if len(halves) == 4:
+        figures = two_fold(unsafe, p_safe, groups)
+        return figures.intervals, figures.threshold, "this data, in two halves"
+    threshold = calibrate(unsafe, p_safe)
+    return safety_spans(unsafe, p_safe, threshold, groups), threshold, "this data, the same rows"

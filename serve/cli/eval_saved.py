@@ -1,11 +1,13 @@
 """Results that `groundling eval … --save DIR` keeps, one JSON file each, and `groundling eval report DIR` reads.
 
-A file's name holds the kind, the data set, the model and the adapter, so that one data set measured with two adapters
-is two files side by side.
+A file's name holds the kind, the data set, the model, the adapter, and a hash of the data and the other options. So one
+data set measured with two adapters or thresholds is two files side by side, as are two data sets of one name, and the
+same command again replaces its own result.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -17,6 +19,9 @@ from serve.errors import SettingsError
 
 if TYPE_CHECKING:
     from serve.assemble import AgentOptions
+
+ROWS = ("limit", "corpus", "tokens", "held_out", "family", "plans")
+"""Options that choose what is measured, as the data do; the others choose how."""
 
 
 class Subject(BaseModel):
@@ -45,14 +50,43 @@ class Saved(BaseModel):
 
     eval: str
     data: str
+    folder: str = Field(default="", description="The name of the folder that the data lie in.")
+    content: str = Field(default="", description="A hash of the data.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Others than the model's that change figures.")
     subject: Subject = Subject()
     figures: dict[str, Any]
     scores: Scores | None = None
 
+    @property
+    def rows(self) -> dict[str, Any]:
+        """The options that choose what is measured."""
+        return {name: value for name, value in self.options.items() if name in ROWS}
+
+    @property
+    def measured(self) -> str:
+        """What results that can be compared share."""
+        return json.dumps([self.eval, self.data, self.content, self.rows], sort_keys=True)
+
     def file_name(self) -> str:
         about = self.subject
         parts = [self.eval, Path(self.data).stem, about.model, about.adapter, *about.details]
+        key = json.dumps([self.content, self.options], sort_keys=True)
+        parts.append(hashlib.blake2b(key.encode(), digest_size=4).hexdigest())
         return "-".join(re.sub(r"[^\w.@+-]+", "_", part).strip("_") for part in parts) + ".json"
+
+
+def digest(path: Path) -> str:
+    """A short hash of a file's content; empty where there is no file, such as for a corpus by name."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=4)).hexdigest()
+
+
+def named(path: Path) -> str:
+    """A file as an option's value: two files of one name differ by their content."""
+    content = digest(path)
+    return f"{path.name}@{content}" if content else str(path)
 
 
 def subject_of(options: AgentOptions) -> Subject:
@@ -72,7 +106,7 @@ def subject_of(options: AgentOptions) -> Subject:
 
 
 def save_result(folder: Path, result: Saved) -> Path:
-    """Write a result into `folder`, over an earlier one of the same data, model and adapter. Raises FinetuneError."""
+    """Write a result into `folder`, over an earlier one of the same data, subject and options. Raises FinetuneError."""
     from dialog.finetune.saving import write_whole
 
     path = folder / result.file_name()

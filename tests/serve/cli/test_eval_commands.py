@@ -11,10 +11,18 @@ import pytest
 from click.testing import CliRunner, Result
 from transformers import AutoTokenizer
 
-from safety.records import GroundedQuestion
-from serve.assemble import AgentOptions
-from serve.cli import eval_questions
+from dialog.agent import Agent
+from dialog.errors import MessageError
+from dialog.messages import Message
+from dialog.roles import load_role
+from dialog.tuned_dialect import TunedDialect
+from safety.errors import DataError
+from safety.records import GroundedQuestion, GroundedRecord, PromptRecord
+from serve.assemble import AgentOptions, Assembled
+from serve.cli import eval_prompts, eval_questions
 from serve.cli.eval_baselines import baselines
+from serve.cli.eval_common import Judge
+from serve.cli.eval_grounded import grounded_prompt
 from serve.cli.eval_saved import read_saved, subject_of
 from serve.cli.main import main
 from tests.dialog.scripted import ScriptedDecoder
@@ -34,6 +42,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lines(folder: Path, *rows: dict[str, Any]) -> str:
+    folder.mkdir(exist_ok=True)
     path = folder / "data.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     return str(path)
@@ -54,7 +63,7 @@ def run(*words: str) -> Result:
 @pytest.mark.parametrize(
     ("kind", "row", "message"),
     [
-        ("safety", GOOD, r"all 2 records read from data.jsonl have unsafe 0.*both classes"),
+        ("safety", GOOD, r"all 2 records read from data.jsonl have unsafe 0.*both classes.*--threshold, or an adapter"),
         (
             "grounded",
             {"knowledge": "k", "context": [], "response": "r", "grounded": 1},
@@ -97,9 +106,82 @@ def test_safety_stands_beside_its_baselines_and_is_kept_by_model_and_adapter(tmp
     assert (listed["auroc"], listed["recall"], listed["false_positive_rate"]) == (1.0, 1.0, 0.0)
     assert listed["intervals"]["auroc"] == [1.0, 1.0]
     assert set(figures["intervals"]) == {"auroc", "ap", "f1", "recall", "false_positive_rate"}
-    assert [path.name for path in kept.iterdir()] == ["safety-data-plain-none-tuned.json"]
+    assert "note" not in figures
+    assert figures["threshold_from"] == "this data, in two halves"
+    [path] = kept.iterdir()
+    assert re.fullmatch(r"safety-data-plain-none-tuned-[0-9a-f]{8}\.json", path.name)
     [saved] = read_saved(kept)
     assert (saved.subject.model, saved.subject.adapter) == ("plain", "none")
+    assert (saved.folder, saved.options) == (tmp_path.name, {})
+
+
+def test_a_result_is_replaced_by_the_same_command_alone(tmp_path: Path, plain: Path):
+    mine, others = lines(tmp_path / "mine", *safety_rows()), lines(tmp_path / "others", *safety_rows(10))
+    kept = tmp_path / "kept"
+
+    def count(data: str, *more: str) -> int:
+        common = ["--model", str(plain), "--adapter", "none", "--dialect", "tuned", "--save", str(kept)]
+        result = run("safety", "--data", data, *common, *more)
+        assert result.exit_code == 0, result.stderr
+        return len(list(kept.iterdir()))
+
+    assert [count(mine), count(mine)] == [1, 1]
+    assert count(mine, "--threshold", "0.4") == 2
+    assert [count(others), count(others)] == [3, 3], "another file of the same name"
+    assert {(one.folder, *one.options.values()) for one in read_saved(kept)} == {("mine",), ("mine", 0.4), ("others",)}
+
+
+def test_records_of_one_class_have_their_rate_at_a_known_threshold(tmp_path: Path, plain: Path):
+    data, kept = lines(tmp_path, *({**row, "unsafe": 0} for row in safety_rows())), str(tmp_path / "kept")
+    common = ["--model", str(plain), "--adapter", "none", "--dialect", "tuned", "--threshold", "0.5"]
+    result = run("safety", "--data", data, *common, "--save", kept, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["n"], found["unsafe"], found["threshold"], found["threshold_from"]) == (12, 0, 0.5, "option")
+    assert [found[name] for name in ("auroc", "ap", "f1", "recall")] == [None] * 4
+    assert set(found["intervals"]) == {"false_positive_rate"}
+    low, high = found["intervals"]["false_positive_rate"]
+    assert low <= found["false_positive_rate"] <= high
+    assert found["baselines"]["word list"]["false_positive_rate"] == 0.5
+    assert run("safety", "--data", data, *common).exit_code == 0, "as a table too"
+    assert run("report", kept).exit_code == 0
+    page = (tmp_path / "kept" / "report.md").read_text()
+    assert "| auroc | - | - |" in page
+    assert "(safety-data.png)" in page
+
+
+def test_a_probe_is_not_fitted_for_records_that_it_cannot_rank(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("serve.assemble.open_named_decoder", None)  # nothing may be opened
+    data, train = lines(tmp_path, GOOD, GOOD), lines(tmp_path / "train", *safety_rows())
+    result = run("safety", "--data", data, "--adapter", "none", "--threshold", "0.5", "--train", train)
+    assert result.exit_code == 1
+    assert "all 2 records read from data.jsonl have unsafe 0" in result.stderr
+    assert "leave --train out" in result.stderr
+
+
+def test_a_system_message_and_a_greeting_that_all_share_make_no_group(tmp_path: Path, plain: Path):
+    lead = [{"role": "system", "content": "Be kind."}, {"role": "assistant", "content": "Hello!"}]
+    rows = [{**row, "context": [*lead, *row["context"]]} for row in safety_rows()]
+    common = ["--model", str(plain), "--adapter", "none", "--dialect", "tuned", "--json"]
+    found = json.loads(run("safety", "--data", lines(tmp_path, *rows), *common).stdout)
+    low, high = found["baselines"]["word list"]["intervals"]["auroc"]
+    assert low == high == 1.0
+    assert set(found["intervals"]) == {"auroc", "ap", "f1", "recall", "false_positive_rate"}
+    assert found["threshold_from"] == "this data, in two halves"
+
+
+def test_where_all_records_share_a_context_there_is_no_interval_and_it_says_why(tmp_path: Path, plain: Path):
+    context = [{"role": "user", "content": "c"}]
+    common = ["--model", str(plain), "--adapter", "none", "--dialect", "tuned", "--json"]
+    rows = [{**row, "context": context} for row in safety_rows()]
+    found = json.loads(run("safety", "--data", lines(tmp_path, *rows), *common).stdout)
+    assert found["intervals"] == found["baselines"]["word list"]["intervals"] == {}
+    assert found["note"] == "no intervals: they draw whole contexts, and all records are of one"
+    assert found["threshold_from"] == "this data, the same rows"
+    rated = [{"context": context, "response": f"word {i} " * (1 + i % 5), "sensible": i / 12} for i in range(12)]
+    found = json.loads(run("quality", "--data", lines(tmp_path, *rated), *common).stdout)["sensible"]
+    assert found["intervals"] == {}
+    assert found["note"].startswith("no intervals")
 
 
 def test_quality_and_grounded_figures_have_intervals(tmp_path: Path, plain: Path):
@@ -129,6 +211,84 @@ def test_a_reply_that_no_context_holds_is_named_before_the_long_work(tmp_path: P
     result = run(kind, "--data", lines(tmp_path, *({n: row[n] for n in names} for row in rows)), *common)
     assert result.exit_code == 1
     assert "record 2: its response alone is too long" in result.stderr
+
+
+def scripted_judge(folder: Path, context_length: int) -> Judge:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    decoder = ScriptedDecoder(tokenizer, lambda prompt: ["x"], context_length=context_length)
+    return Judge(decoder, TunedDialect(tokenizer), load_role("assistant"))
+
+
+async def test_a_long_context_keeps_its_instructions_and_whole_newest_turns(plain: Path):
+    context = [
+        Message(role="system", content="Be kind."),
+        Message(role="user", content="an old question " * 20),
+        Message(role="assistant", content="an old answer"),
+        Message(role="user", content="a new question"),
+    ]
+    whole = len(scripted_judge(plain, 4096).dialect.base_prompt(context, load_role("assistant")))
+    judge = scripted_judge(plain, whole)
+    await judge.attributes([(context, "Yes.")], ["safe"], lambda done: None)
+    [ids] = judge.decoder.read  # type: ignore[attr-defined]
+    text = judge.decoder.tokenizer.decode(ids)
+    assert text.startswith("Role: You are Groundling")
+    assert "Be kind." in text
+    assert "a new question" in text
+    assert "old" not in text, "neither half a turn nor an answer without its question"
+
+
+async def test_a_record_that_cannot_be_put_to_the_model_is_named(plain: Path):
+    fine, long = (), (Message(role="user", content="word " * 300),)
+    with pytest.raises(DataError, match=r"record 2: \d+ tokens do not fit the model's context of 256"):
+        await scripted_judge(plain, 256).attributes([(fine, "a"), (long, "b")], ["safe"], lambda done: None)
+
+    def refuse(*_: Any) -> list[int]:
+        raise MessageError("the model's chat template refuses it.")
+
+    judge = scripted_judge(plain, 256)
+    judge.dialect.base_prompt = refuse  # type: ignore[method-assign]
+    with pytest.raises(DataError, match="record 1: the model's chat template refuses it"):
+        await judge.attributes([(fine, "a")], ["safe"], lambda done: None)
+
+
+def test_knowledge_that_does_not_fit_is_refused_and_never_cut_into_the_markup(plain: Path):
+    record = GroundedRecord(knowledge="word " * 300, context=(), response="r", grounded=1)
+    with pytest.raises(DataError, match=r"record 7: \d+ tokens do not fit the model's context of 256"):
+        grounded_prompt(scripted_judge(plain, 256), 7, record)
+    judge = scripted_judge(plain, 4096)
+    text = judge.decoder.tokenizer.decode(grounded_prompt(judge, 7, record))
+    assert text.startswith("Role: You are Groundling")
+    assert "word …" in text, "cut as a turn cuts its sources"
+
+
+@pytest.mark.parametrize("kind", ["prompts", "questions"])
+def test_a_text_that_no_turn_takes_is_named_before_a_model_is_loaded(tmp_path: Path, monkeypatch, kind: str):
+    monkeypatch.setattr("serve.assemble.open_named_decoder", None)  # nothing may be opened
+    field, more = {"prompts": ("prompt", {"unsafe": 0}), "questions": ("question", {"answers": []})}[kind]
+    data = lines(tmp_path, *({field: text, **more} for text in ("hello", "  ")))
+    corpus = ["--corpus", str(tmp_path / "none.jsonl")] if kind == "questions" else []
+    result = run(kind, "--data", data, *corpus, "--adapter", "none")
+    assert result.exit_code == 1
+    assert "record 2: the message is empty" in result.stderr
+
+
+async def test_prompts_judge_the_text_that_went_out(monkeypatch, plain: Path):
+    tokenizer = AutoTokenizer.from_pretrained(plain)
+    dialect = TunedDialect(tokenizer)
+    # Safe with the mark that the turn takes away, unsafe without it.
+    decoder = ScriptedDecoder(tokenizer, lambda prompt: ["Sure. [1]"], lambda text: 0.9 if "[1]" in text else 0.1)
+    decoder.yes_ids.update(pair.yes for pair in dialect.attribute_reads[0].pairs.values())
+
+    async def assemble(options: AgentOptions) -> Assembled:
+        return Assembled(Agent(decoder, dialect=dialect), [])
+
+    monkeypatch.setattr("serve.assemble.assemble", assemble)
+    found = await eval_prompts.measure([PromptRecord(prompt="Do it?", unsafe=1)], 1, 0.5, 0, {})
+    assert found["unsafe_reply_rate"] == found["unsafe_reply_rate_unsafe"] == 1.0
+    assert found["unsafe_reply_rate_unfiltered"] == 0.0
+    assert (found["unsafe_reply_rate_safe"], found["refusal_rate_unsafe"]) == (None, 0.0)
+    assert found["intervals"] == {}
+    assert found["note"].startswith("no intervals: they draw whole prompts")
 
 
 def test_retention_has_an_interval_over_stretches(tmp_path: Path, plain: Path):

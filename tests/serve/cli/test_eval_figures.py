@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from dialog.agent import NO_SOURCE
 from dialog.decoder import DecoderInfo
+from dialog.finetune.sources import KINDS
 from dialog.turn import Candidate, Citation, Scores, Timings, Turn, Usage
-from safety.records import GroundedQuestion, PromptRecord
+from safety.metrics import calibrate
+from safety.records import GroundedQuestion, Message, PromptRecord
+from safety.split import split_by
 from serve.cli import eval_prompts, eval_questions
+from serve.cli.eval_common import opening
+from serve.cli.eval_safety import calibrated
 from serve.cli.evaluate import evaluate
+from tests.benchmarks.eval_sets import BENIGN, prompts
 
 INFO = DecoderInfo(engine="scripted", model="m", revision="r", context_length=512, vocab_size=100)
 
@@ -67,7 +76,9 @@ def test_questions_are_counted_by_answer_citation_and_abstention():
 def test_questions_on_one_document_are_drawn_together():
     def low(source: str) -> float:
         asked = [
-            GroundedQuestion(question=f"{i}?", answers=("yes",), source_ids=(source.format(i=i // 10),))
+            GroundedQuestion(
+                question=f"{i}?", answers=("yes",), source_ids=(source.format(i=i // 10),) if source else ()
+            )
             for i in range(40)
         ]
         turns = [turn("Yes [1]." if i < 20 else "No [1].", "d") for i in range(40)]
@@ -75,6 +86,13 @@ def test_questions_on_one_document_are_drawn_together():
 
     assert low("document {i}") == 0.0, "four documents, two of them right: chance may take the wrong ones alone"
     assert low("") > 0.3, "forty questions of their own"
+
+
+def test_questions_on_one_document_alone_have_no_interval():
+    asked = [GroundedQuestion(question=f"{i}?", answers=("yes",), source_ids=("d",)) for i in range(4)]
+    found = eval_questions.figures_of(asked, [turn("Yes [1].", "d")] * 4, [False] * 4, 1.0)
+    assert (found["answer_accuracy"], found["intervals"]) == (1.0, {})
+    assert found["note"] == "no intervals: they draw whole documents, and all records are of one"
 
 
 def test_an_uncited_claim_states_something_and_only_saying_so_abstains():
@@ -86,6 +104,13 @@ def test_an_uncited_claim_states_something_and_only_saying_so_abstains():
     found = eval_questions.figures_of(questions, [claim, unsourced, fixed], [False] * 3, 1.0)
     assert found["abstained_unanswerable"] == pytest.approx(2 / 3, abs=1e-4)
     assert found["groundedness"] == 0.0, "the claim is stated, and nothing supports it"
+
+
+def test_a_reply_that_says_it_has_no_source_is_not_right():
+    questions = [GroundedQuestion(question=f"{i}?", answers=("Napoleon",)) for i in range(2)]
+    turns = [turn(NO_SOURCE.format(draft="It was Napoleon.")), turn("It was Napoleon.")]
+    found = eval_questions.figures_of(questions, turns, [False] * 2, 1.0)
+    assert (found["answer_accuracy"], found["abstained_answerable"]) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -110,13 +135,41 @@ def test_prompts_compare_the_reply_with_and_without_the_filter():
         turn("fine"),
         turn("odd", safe=0.3, kept=False, reason="content_filter"),
     ]
-    found = eval_prompts.figures_of(prompts, turns, 0.5)
-    assert found["unsafe_reply_rate"] == 0.0
+    found = eval_prompts.figures_of(prompts, turns, [0.1, 0.2, 0.5, 0.9], 0.5)
+    assert found["unsafe_reply_rate"] == 0.25, "the fixed reply is not unsafe, whatever is read of it"
+    assert (found["unsafe_reply_rate_safe"], found["unsafe_reply_rate_unsafe"]) == (0.0, 0.5)
     assert found["unsafe_reply_rate_unfiltered"] == 0.5
     assert (found["refusal_rate_safe"], found["refusal_rate_unsafe"]) == (0.5, 0.5)
-    assert found["intervals"]["unsafe_reply_rate"] == [0.0, 0.0]
+    assert found["intervals"]["unsafe_reply_rate_safe"] == [0.0, 0.0]
     assert found["intervals"]["unsafe_reply_rate_unfiltered"] == [0.0, 1.0]
     assert set(found["intervals"]) == {name for name in found if "rate" in name}
+
+
+def test_a_context_is_told_by_the_first_thing_that_a_user_says():
+    lead = [Message(role="system", content="s"), Message(role="assistant", content="Hello!")]
+    asked = [Message(role="user", content="q"), Message(role="user", content="q, once more")]
+    assert opening([*lead, *asked], "r") == opening(asked, "another") == "q"
+    assert opening(lead, "r") != opening(lead, "another"), "nobody asked: rows of their own"
+    assert opening([], "r") == "r"
+
+
+def test_a_threshold_of_the_same_rows_is_called_so():
+    unsafe = [i % 2 for i in range(40)]
+    p_safe = [0.9 - 0.5 * label - 0.001 * i for i, label in enumerate(unsafe)]
+    apart = [f"c {i // 2}" for i in range(40)]
+    assert calibrated(unsafe, p_safe, apart)[1:] == (calibrate(unsafe, p_safe), "this data, in two halves")
+    assert calibrated(unsafe, p_safe, ["c"] * 40)[1:] == (calibrate(unsafe, p_safe), "this data, the same rows")
+
+
+def test_the_set_of_prompts_holds_harmful_ones_that_no_recipe_trains_on(tmp_path: Path):
+    path = tmp_path / "advbench.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"Do harm number {i}"}) + "\n" for i in range(200)))
+    found = prompts(path, 0.1)
+    assert [one.prompt for one in found if not one.unsafe] == [asked for asked, _ in BENIGN]
+    _, held_out = split_by(KINDS["harmful-prompts"](path, 0), lambda row: row.keys, 0.1, salt="held out")
+    harmful = [one.prompt for one in found if one.unsafe]
+    assert 5 < len(harmful) < 50
+    assert set(harmful) == {row.record.context[0].content for row in held_out}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", ["safety", "quality", "grounded", "questions", "prompts", "retention", "report"])

@@ -41,6 +41,32 @@ def test_two_adapters_on_one_data_set_are_two_columns_with_the_baselines_beside(
     assert "(safety-mine.png)" in page
 
 
+def test_other_data_of_one_name_and_other_limits_are_tables_of_their_own(tmp_path: Path):
+    first = safety(BARE, 0.75).model_copy(update={"folder": "a", "content": "11aa"})
+    for more in ({}, {"folder": "b", "content": "22bb"}, {"options": {"limit": 2}}, {"content": "33cc"}):
+        save_result(tmp_path, first.model_copy(update=more))
+    save_result(tmp_path, first.model_copy(update={"subject": TUNED}))
+    assert len(list(tmp_path.glob("*.json"))) == 5, "none is written over another"
+    assert report(tmp_path).exit_code == 0
+    page = (tmp_path / "report.md").read_text()
+    titles = ["a/mine.jsonl (11aa)", "b/mine.jsonl", "a/mine.jsonl (limit 2)", "a/mine.jsonl (33cc)"]
+    assert {line for line in page.splitlines() if line.startswith("##")} == {f"## safety: {title}" for title in titles}
+    assert page.count("| figure | small | small + judge@v0001 | word list |") == 1, "of the same data alone"
+    pictures = ["a_mine_11aa", "b_mine", "a_mine_limit_2", "a_mine_33cc"]
+    assert {path.name for path in tmp_path.glob("*.png")} == {f"safety-{name}.png" for name in pictures}
+
+
+def test_one_adapter_at_two_thresholds_is_two_columns_of_one_table(tmp_path: Path):
+    for threshold in (0.25, 0.5):
+        save_result(tmp_path, safety(TUNED, threshold).model_copy(update={"options": {"threshold": threshold}}))
+    save_result(tmp_path, safety(BARE, 0.75).model_copy(update={"options": {"threshold": 0.5}}))
+    assert report(tmp_path).exit_code == 0
+    [head] = [line for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("| figure")]
+    columns = [name.strip() for name in head.strip("|").split("|")]
+    assert columns[1] == "small"
+    assert {*columns[2:-1]} == {f"small + judge@v0001, threshold {threshold}" for threshold in (0.25, 0.5)}
+
+
 def test_attributes_and_rates_get_bars_with_intervals(tmp_path: Path):
     rated = {"n": 9, "spearman": 0.5, "auroc": None, "intervals": {"spearman": [0.1, 0.8]}}
     save_result(tmp_path, Saved(eval="quality", data="q.jsonl", subject=BARE, figures={"sensible": rated}))
@@ -54,19 +80,21 @@ def test_attributes_and_rates_get_bars_with_intervals(tmp_path: Path):
 def test_embodied_results_are_a_table_of_tasks_with_bars(tmp_path: Path):
     def task(base: float, tuned: float) -> dict[str, Any]:
         ends = {"base_low": base - 0.1, "base_high": base + 0.1, "low": tuned - 0.1, "high": tuned + 0.1}
-        return {"n": 10, "base": base, "tuned": tuned, "majority": 0.25, **ends}
+        return {"n": 10, "base": base, "tuned": tuned, **ends}
 
     figures = {
-        "n": 20, "tasks": {"counting": task(0.25, 0.5), "path_finding": task(0.4, 0.6)}, "executable": 0.5,
-        "executable_base": 0.2, "perplexity_base": 11.0, "perplexity_tuned": 11.1, "mean_relative_improvement": 0.75,
+        "n": 20, "executable": 0.5, "executable_base": 0.2, "executable_template": 0.1,
+        "tasks": {"counting": task(0.25, 0.5) | {"majority": 0.25}, "plans": task(0.4, 0.6) | {"template": 0.3}},
+        "perplexity_base": 11.0, "perplexity_tuned": 11.1, "mean_relative_improvement": 0.75,
     }  # fmt: skip
     tuned = Subject(model="small", adapter="embodied@v0001")
     save_result(tmp_path, Saved(eval="embodied", data="seed-0", subject=tuned, figures=figures))
     assert report(tmp_path).exit_code == 0
     page = (tmp_path / "report.md").read_text()
-    assert "| figure | small | small + embodied@v0001 | majority |" in page
+    assert "| figure | small | small + embodied@v0001 | baseline |" in page
     assert "| counting | 0.2500 (0.150 to 0.350) | 0.5000 (0.400 to 0.600) | 0.2500 |" in page
-    assert "| executable | 0.2000 | 0.5000 |" in page
+    assert "| plans | 0.4000 (0.300 to 0.500) | 0.6000 (0.500 to 0.700) | 0.3000 |" in page
+    assert "| executable | 0.2000 | 0.5000 | 0.1000 |" in page
     assert "| mean_relative_improvement |  | 0.7500 |" in page
     assert "(embodied-seed-0.png)" in page
     assert (tmp_path / "embodied-seed-0.png").is_file()
