@@ -2,7 +2,8 @@
 
 The first line is a header with the run's settings; every other line is one experience with its `id`. A run that was
 interrupted, even by kill -9, goes on where it stopped: a half-written last line is cut off, what is there is kept, and
-nothing is collected twice. One process writes; a pool of processes works.
+nothing is collected twice. Any other file is left as it is. One process writes; a pool of processes works, and ends
+with it.
 Boundary: homes are generated from the split's seeds or taken from the scene archive; tasks are made in `tasks`.
 """
 
@@ -10,10 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,15 +31,19 @@ from embodied.homes import generate_home
 from embodied.plan import SearchSettings, search
 from embodied.plan.sample import sample_goal
 from embodied.splits import Split, home_seeds, seen_recordings, split_recordings
-from embodied.wording import say_goal, say_place, say_steps
+from embodied.wording import name, say_goal, say_place, say_steps
 from embodied.world.program import render_line
 from embodied.world.scene import Scene
 from embodied.world.simulator import Simulator
+from embodied.world.state import initial
 
 Kind = Literal["plans", "explore"]
 Experience = dict[str, Any]
 FORMAT = "groundling-experience"
-VERSION = 1
+VERSION = 2
+"""Of the header. Files of version 1 have the seeds of `collect tasks` and no `room`; they are read, and not gone on
+with.
+"""
 
 
 class CollectSettings(BaseModel):
@@ -45,28 +53,39 @@ class CollectSettings(BaseModel):
 
     kind: Kind
     split: Split = "train"
-    seed: int = Field(default=0, ge=0, lt=900_000, description="First seed; experience i uses seed + i.")
+    seed: int = Field(
+        default=0, ge=0, lt=900_000, description="First seed; experience i uses the one i further (`seed_of`)."
+    )
     recorded: float = Field(default=0.25, ge=0, le=1, description="Fraction in recorded homes; the rest in generated.")
     facts: int = Field(default=4, ge=1, description="Most facts of a sampled goal (plans).")
     simulations: int = Field(default=2_000, ge=1, description="Search budget per goal (plans).")
     steps: int = Field(default=20, ge=1, description="Successful steps per exploration.")
 
 
+def seed_of(settings: CollectSettings, number: int) -> int:
+    """The seed of experience `number`. It counts back from the split's last one: `collect tasks` counts up from the
+    first, and would search for the same goals in the same homes.
+    """
+    return home_seeds(settings.split)[-1 - settings.seed - number]
+
+
 def home_for(settings: CollectSettings, number: int) -> Scene:
     """The home of experience `number`: recorded or generated, from the split."""
-    seed = settings.seed + number
+    seed = seed_of(settings, number)
     if int(seed * 0.618034 * 1000) % 1000 < settings.recorded * 1000:
         pool = seen_recordings if settings.split == "train" else split_recordings
         recordings = pool(default_archive(), settings.split)
         return recordings[seed * 7919 % len(recordings)].scene
-    return generate_home(home_seeds(settings.split)[seed])
+    return generate_home(seed)
 
 
 def collect_one(settings: CollectSettings, number: int) -> Experience:
     """One experience, as it is written. Pure: depends on its arguments only."""
     scene = home_for(settings, number)
-    simulator, seed = Simulator(scene), settings.seed + number
-    head = {"id": number, "kind": settings.kind, "home": scene.name}
+    simulator, seed = Simulator(scene), seed_of(settings, number)
+    head: Experience = {"id": number, "kind": settings.kind, "home": scene.name}
+    if (room := initial(scene).room(scene.character)) is not None:
+        head["room"] = name(scene, room)
     if settings.kind == "plans":
         goal = sample_goal(simulator, seed, facts=settings.facts)
         found = search(simulator, goal, settings=SearchSettings(simulations=settings.simulations, seed=seed))
@@ -120,23 +139,18 @@ def only_writer(path: Path) -> Iterator[None]:
 def open_file(path: Path, settings: CollectSettings) -> set[int]:
     """Make or mend the file and return the ids it holds.
 
-    Raises CollectError where it was collected with other settings, is no experience file, or is broken in the middle.
+    Raises CollectError where it was collected with other settings or by another version, is no experience file, or is
+    broken in the middle. The file is then as it was.
     """
     header = {"format": FORMAT, "version": VERSION, "settings": settings.model_dump()}
-    if not path.exists() or path.stat().st_size == 0:
+    raw = path.read_bytes() if path.exists() else b""
+    if as_line(header).startswith(raw):  # new, or the writer was killed inside its first line
+        path.write_bytes(b"")
         append(path, header)
         return set()
-    raw = path.read_bytes()
     whole = raw[: raw.rfind(b"\n") + 1]
-    if len(whole) < len(raw):  # the writer was killed inside its last line
-        with path.open("rb+") as file:
-            file.truncate(len(whole))
-    if not whole:
-        append(path, header)
-        return set()
-    lines = whole.splitlines()
     held: set[int] = set()
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(whole.splitlines() or [b""], 1):
         try:
             entry = json.loads(line)
             if number > 1:
@@ -144,20 +158,38 @@ def open_file(path: Path, settings: CollectSettings) -> set[int]:
             elif entry != header:
                 if entry.get("format") != FORMAT:
                     raise ValueError
+                if entry.get("version") != VERSION:
+                    raise CollectError(
+                        f"{path} was begun in version {entry.get('version')} of the format; homes and goals are others "
+                        f"now (version {VERSION}). Use another --out."
+                    )
                 changed = [k for k, v in header["settings"].items() if entry.get("settings", {}).get(k) != v]
-                what = ", ".join(changed) or f"version {entry.get('version')}"
+                what = ", ".join(changed) or "set of options"
                 raise CollectError(f"{path} was collected with another {what}. Use the same options or another --out.")
         except (ValueError, KeyError, TypeError, AttributeError):
             what = "is no experience file" if number == 1 else f"is broken at line {number}"
             raise CollectError(f"{path} {what}. Move it away and collect again.") from None
+    if len(whole) < len(raw):  # the writer was killed inside its last line
+        os.truncate(path, len(whole))
     return held
 
 
+def as_line(entry: Experience) -> bytes:
+    """An entry as it is written."""
+    return json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
 def append(path: Path, entry: Experience) -> None:
-    """Write one whole line, in one call, to disk."""
-    line = json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    """Write one line, whole or, where the disk refuses (OSError), not at all."""
+    line = as_line(entry)
     with path.open("ab", buffering=0) as file:
-        file.write(line)
+        end = file.tell()
+        try:
+            while line:
+                line = line[file.write(line) :]  # a disk that is nearly full takes a part
+        except OSError:
+            file.truncate(end)
+            raise
 
 
 def collect(
@@ -170,7 +202,8 @@ def collect(
 ) -> dict[str, Any]:
     """Collect experiences 0..count-1 into `path`, going on from what it holds. Returns a summary.
 
-    `progress` is called with how many the file holds. Raises CollectError as `open_file` and `only_writer` do.
+    `progress` is called with how many the file holds. Raises CollectError as `open_file`, `only_writer` and `run_all`
+    do.
     """
     with only_writer(path):
         held = open_file(path, settings)
@@ -186,12 +219,14 @@ def collect(
 
 
 def run_all(settings: CollectSettings, todo: list[int], workers: int) -> Iterator[Experience]:
-    """All experiences, in the order they are done; a few per worker are in flight."""
+    """All experiences, in the order they are done; a few per worker are in flight. Raises CollectError where a worker
+    dies.
+    """
     if workers <= 1 or len(todo) <= 2:
         for number in todo:
             yield collect_one(settings, number)
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=ignore_interrupt)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin_worker)
     numbers = iter(todo)
     try:
         flying: set[Future[Experience]] = set()
@@ -203,15 +238,27 @@ def run_all(settings: CollectSettings, todo: list[int], workers: int) -> Iterato
             done, flying = wait(flying, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
+    except BrokenProcessPool:
+        raise CollectError(
+            "a worker died, perhaps for want of memory. Run the same command again: it goes on from here, and fewer "
+            "--workers need less memory."
+        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def ignore_interrupt() -> None:
-    """Ctrl-C reaches every process of the terminal; the parent alone decides."""
-    import signal
-
+def begin_worker() -> None:
+    """Ctrl-C reaches every process of the terminal; the parent alone decides. Workers end with it, also by kill -9."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """Wait for the parent's end, and end this process at once."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -76,6 +76,13 @@ def patterns() -> tuple[tuple[re.Pattern[str], Action], ...]:
     )
 
 
+@lru_cache(maxsize=len(Action))
+def words_of(action: Action) -> frozenset[str]:
+    """The words that an action is said with, in all ways."""
+    sayings = [PHRASES[action], *[text for text, said in SAYINGS if said is action]]
+    return frozenset(word for text in sayings for word in re.findall(r"[a-z]+", text))
+
+
 def plain(name: str) -> str:
     """A thing's name without article, in the singular-insensitive form that names are compared in."""
     text = ARTICLE.sub("", name.strip().lower().replace("_", " ").replace("-", " "))

@@ -1,8 +1,9 @@
 """Making a plan work: run it, and where a step fails put the missing steps before it, or leave the step out.
 
 The missing steps come from the failure itself: too far, then walk there; shut in, then open it; sitting, then stand
-up; hands full, then put something down; not held, then fetch it; unplugged, then plug in. A step that is already so
-is left out; one that can never be done rejects the plan, unless it does not matter for the goal.
+up; hands full, then put something down; not held, then fetch it; unplugged, then plug in; still on, then switch off.
+A step that is already so is left out; one that can never be done rejects the plan, unless it does not matter for the
+goal.
 Boundary: uses the simulator as the only judge; where plans come from is in `tool`.
 """
 
@@ -122,7 +123,9 @@ def _missing(simulator: Simulator, state: State, step: Step) -> Step | None:
     if (box := simulator.shut_in(state, target)) is not None and target >= 0:
         return Step(Action.OPEN, box)
     if action is Action.PUTIN and not state.has(second, "OPEN"):
-        return Step(Action.SWITCHOFF, second) if state.has(second, "ON") else Step(Action.OPEN, second)
+        return Step(Action.OPEN, second)
+    if action is Action.OPEN and state.has(target, "CLOSED") and state.has(target, "ON"):
+        return Step(Action.SWITCHOFF, target)
     if action is Action.SWITCHON and state.has(target, "PLUGGED_OUT"):
         return Step(Action.PLUGIN, target)
     if action is Action.CUT and not any("knife" in simulator.names[i] for i in state.holding()):

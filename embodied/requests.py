@@ -1,19 +1,24 @@
 """Which household activity a request asks for, if any.
 
 The words people use for each known activity are in `data/requests.yaml`. Matching asks for a way of asking ("how do
-I", "help me", or a bare order) and for the activity's thing and verb together; a question that merely mentions a
-thing ("who invented the television?") is nobody's request. Boundary: words only; plans are in `tool`.
+I", "help me", or a bare order), for one of the activity's verbs as the order's first word, and for one of its things.
+Every other word must be one of the activity's as well, or a thing of homes: "get a refund for my phone", "stop drinking
+milk" and "get water out of my phone" ask for something else. Boundary: words only; plans are in `advice`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import yaml
+
+from embodied.archive import default_archive
+from embodied.world.names import ALSO_CALLED
+from embodied.world.scene import Node
 
 WORDS = Path(__file__).parent / "data" / "requests.yaml"
 ASKING = re.compile(
@@ -22,15 +27,28 @@ ASKING = re.compile(
     r"(?: with)?(?: how)?(?: to| i)? "
     r"|(?:please )?(?:tell me|show me|help me|explain|teach me)(?: how)?(?: to| i can| i)? "
     r"|how (?:do|can|should|could|would|does|must) (?:i|we|you|one|someone|a person) (?:best )?"
-    r"|how to |what (?:do|should|must|can) i do to |what (?:are|is) the (?:best )?(?:steps?|way) (?:to|for) "
+    r"|how to |what (?:do|should|must|can) i do to "
+    r"|what (?:are|is) the (?:best |easiest |proper |right )?(?:steps?|way) (?:to|for) "
     r"|(?:the )?steps (?:to|for) |i(?: would|'d)? (?:want|need|like|wish) to |i have to "
     r"|give me (?:a plan|steps) (?:to|for) "
-    r"|(?:what is )?a plan (?:to|for) |let'?s |what'?s the (?:best )?way to )",
+    r"|(?:what is )?a plan (?:to|for) |let'?s |what'?s the (?:best |easiest |proper |right )?way to )",
     re.IGNORECASE,
 )
 POLITE = re.compile(r"^(?:(?:hi|hello|hey|ok|okay|please|so|and|well|now)[, ]+)+", re.IGNORECASE)
-ELSEWHERE = re.compile(r"\bin [A-Z]\w*$")
-"""An order that ends with a proper name ("a table in CSS", "a movie in Spanish") is not about a home."""
+IDLE = frozenset(
+    "a an the this that these those some any my our your his her their me us him them everyone own one two three four "
+    "family friend guest people together please just really quickly properly safely correctly best well now again "
+    "today tonight morning evening dirty hot cold big small little nice good fresh favorite favourite whole".split()
+)
+"""Words that do not change what is done, and with what."""
+LINKS = frozenset("and at for from home house in into on onto to using with".split())
+"""Words between things. `off`, `out`, `down` and `without` are none: they make another order of it."""
+MEASURE = re.compile(r"\b(?:bit|bottle|bowl|cup|drink|glass|load|lot|mug|pile|pot) of\b")
+"""An amount of what follows, as in `a load of laundry`."""
+ALSO_NAMED = ("basket", "bucket", "bulb", "cabinet", "counter", "kitchen table", "living room", "rack", "screen")
+"""Short and other names of things and rooms of homes."""
+ELSEWHERE = frozenset({"character", "console", "folder", "form"})
+"""Things of the recorded homes whose names mean something else to most people."""
 CHORES = (
     "air arrange boil bring brew carry change charge clean clear close cook cool cut dry dust empty feed fetch fill "
     "fold fry get grab hang heat iron load make microwave mix mop move open pack peel place polish pour prepare pull "
@@ -43,14 +61,69 @@ QUESTION = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Words:
+    """How people ask for an activity, folded as requests are, and which recorded plans do it."""
+
+    verbs: tuple[str, ...] = ()
+    things: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    """Beginnings of an order that are enough."""
+    also: tuple[str, ...] = ()
+    """Other words that an order may hold."""
+    does: tuple[str, ...] = ()
+    """Patterns such as `SWITCHON (light|floor_lamp)`; a recorded plan must have a step for each."""
+    like: str = ""
+    """The activity whose recordings serve where none of its own does it."""
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """All its words."""
+        texts = (*self.verbs, *self.things, *self.phrases, *self.also)
+        return frozenset(word for text in texts for word in units(text))
+
+    @cached_property
+    def implied(self) -> frozenset[str]:
+        """The words of its phrases: a plan that does the activity need not touch what they name."""
+        return frozenset(word for text in self.phrases for word in units(text))
+
+    def matches(self, said: Sequence[str]) -> int:
+        """How many of its words an order has, phrases counting for three; 0 where the order is not about it."""
+        if strange(said[1:], self.own):
+            return 0
+        phrases = sum(f"{' '.join(said)} ".startswith(f"{phrase} ") for phrase in self.phrases)
+        verbs = sum(begins(said, verb) for verb in self.verbs)
+        things = sum(thing in said for thing in self.things)
+        return 3 * phrases + (verbs + things if verbs and things else 0)
+
+
 @lru_cache(maxsize=1)
-def vocabulary() -> Mapping[str, Mapping[str, Any]]:
-    """Activity to its words, each folded as requests are."""
+def vocabulary() -> Mapping[str, Words]:
+    """Activity to its words."""
     table = yaml.safe_load(WORDS.read_text())
     return {
-        activity: {kind: [fold(word) for word in words] for kind, words in entry.items()}
+        activity: Words(
+            **{kind: tuple(map(fold, entry.get(kind, ()))) for kind in ("verbs", "things", "phrases", "also")},
+            does=tuple(entry["does"]),
+            like=entry.get("like", ""),
+        )
         for activity, entry in table.items()
     }
+
+
+@lru_cache(maxsize=1)
+def home_names() -> frozenset[str]:
+    """What the things and rooms of homes are called, folded."""
+    classes = {name for name, _, _ in default_archive().body["kinds"]} - ELSEWHERE
+    said = {fold(text) for name in classes for text in (name, Node(0, name).spoken)}
+    return frozenset(said.union(map(fold, ALSO_CALLED), map(fold, ALSO_NAMED)))
+
+
+@lru_cache(maxsize=1)
+def unit() -> re.Pattern[str]:
+    """A name in a folded order, the longest that fits, or else a word."""
+    names = sorted(home_names(), key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(names)})\b|\w+")
 
 
 def fold(text: str) -> str:
@@ -63,6 +136,28 @@ def singular(word: str) -> str:
     if len(word) > 4 and word.endswith(("shes", "ches", "sses", "xes")):
         return word[:-2]
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+
+
+def units(order: str) -> list[str]:
+    """An order's words, folded, without idle ones and measures; a name such as `coffee maker` is one word."""
+    return [word for word in unit().findall(MEASURE.sub("", fold(order))) if word not in IDLE]
+
+
+def named(order: str) -> list[str]:
+    """The names of things and rooms of homes that an order holds after its first word."""
+    return [word for word in units(order)[1:] if word in home_names()]
+
+
+def strange(said: Sequence[str], own: Collection[str]) -> list[str]:
+    """The words of an order that are neither `own` nor links nor names of what homes hold."""
+    return [word for word in said if word not in own and word not in LINKS and word not in home_names()]
+
+
+def begins(said: Sequence[str], verb: str) -> bool:
+    """Whether an order begins with a verb, as it stands (`pick the phone up`) or as in `picking up the phone`."""
+    first, *rest = verb.split()
+    forms = (first, f"{first}ing", f"{first.removesuffix('e')}ing", f"{first}{first[-1]}ing")
+    return bool(said) and said[0] in forms and all(word in said[1:] for word in rest)
 
 
 def what_is_asked(request: str) -> str | None:
@@ -79,33 +174,16 @@ def what_is_asked(request: str) -> str | None:
     return POLITE.sub("", text).strip(" ?!.") or None
 
 
-def contains(words: str, phrase: str) -> bool:
-    """Whether a folded phrase stands in folded words, whole words only."""
-    return f" {phrase} " in f" {words} "
-
-
 def known_activity(order: str) -> str | None:
     """The activity that an order is about. Most matching words win, then the table's order."""
-    words = fold(order)
-    for activity in vocabulary():
-        if fold(activity) == words:  # the activity's own name, which is written with capitals
-            return activity
-    if ELSEWHERE.search(order):
-        return None
-    best, best_score = None, 0
-    for activity, entry in vocabulary().items():
-        if any(contains(words, word) for word in entry.get("never", ())):
-            continue
-        things = sum(contains(words, word) for word in entry["things"])
-        verbs = sum(starts(words, word) for word in entry["verbs"])
-        phrases = sum(contains(words, word) for word in entry.get("phrases", ()))
-        score = 3 * phrases + (things + verbs if things and verbs else 0)
-        if score > best_score:
-            best, best_score = activity, score
-    return best
+    said = units(order)
+    scores = {activity: words.matches(said) for activity, words in vocabulary().items()}
+    best = max(scores, key=lambda activity: scores[activity])
+    return best if scores[best] else None
 
 
-def starts(words: str, verb: str) -> bool:
-    """Whether one of the first four words is the verb: what the order does, not what is said about it."""
-    head: Sequence[str] = words.split()[:4]
-    return verb in head or f"{verb}ing" in head or f"{verb.removesuffix('e')}ing" in head
+def is_household(order: str) -> bool:
+    """Whether an order is to do something with a thing that homes hold, and with nothing else."""
+    said = units(order)
+    does = any(begins(said, chore) for chore in CHORES)
+    return does and bool(named(order)) and not strange(said[1:], ("away", "back", "up"))

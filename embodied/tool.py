@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from embodied.advice import Advice, known_plan, plain_order
-from embodied.requests import what_is_asked
-from embodied.trial import is_household, try_out
+from embodied.requests import is_household, what_is_asked
+from embodied.trial import try_out
 from toolset.tool import Result, Source, Tool
 
 PATIENCE = 8.0

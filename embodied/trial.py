@@ -2,30 +2,31 @@
 asked.
 
 What was asked is measured by a plan that is known to work, where there is one: the proposal must take the ordered step,
-or bring about half of what the known plan brings about. Without one, it must handle what the order names. Nothing that
-a model wrote is handed on: a plan comes back as the simulator's steps, and a refusal in words of ours.
+or one of the known plan's steps and bring about half of what that brings about. Without one, it must handle what the
+order names. Nothing that a model wrote is handed on: a plan comes back as the simulator's steps, and a refusal in words
+of ours.
 Boundary: judges plans; `tool` decides what to say instead of a refused one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
-from embodied.advice import SILENT, Advice, by_activity, homes, skeleton
-from embodied.archive import default_archive
+from embodied.advice import GOING, Advice, by_activity, handles, homes, sensible, skeleton
 from embodied.errors import GoalError
-from embodied.evaluate.metrics import reached_alike
-from embodied.plan.goal import Goal, goal_between
-from embodied.reading import Memory, find_thing, leads_nowhere, plain, read_step
+from embodied.plan.goal import Fact, goal_between
+from embodied.reading import Memory, leads_nowhere, read_step
 from embodied.repair import Reader, Repaired, repair
-from embodied.requests import CHORES, ELSEWHERE, fold, starts
+from embodied.requests import fold, named
 from embodied.world.names import is_called
-from embodied.world.scene import INSIDE, Node, Scene
+from embodied.world.program import render_line
+from embodied.world.scene import INSIDE, ON, RIGHT, STATE, Scene
 from embodied.world.simulator import Simulator, Step
 from embodied.world.state import State, initial
-from embodied.world.vocabulary import Action
+from embodied.world.vocabulary import STATES, Action
 
 LONGEST_PLAN = 40
 """Steps, as proposed and as mended; more are no advice."""
@@ -33,8 +34,6 @@ LONGEST_STEP = 120
 """Characters."""
 ENOUGH = 0.5
 """Share of what a known plan brings about that a proposal must bring about."""
-GOING = SILENT | {Action.WALK, Action.RUN, Action.STANDUP}
-"""Steps that lead to a deed and are none."""
 PREPARING = frozenset(
     {Action.GRAB, Action.DROP, Action.OPEN, Action.CLOSE, Action.PLUGIN, Action.SIT, Action.LIE, Action.PUTOBJBACK}
 )
@@ -42,6 +41,8 @@ PREPARING = frozenset(
 
 Deed = tuple[Action, tuple[str, ...]]
 """What is done to things of which classes."""
+Group = tuple[int, str, str]
+"""Facts of one kind about things of one class: STATE and a state's name, ON or RIGHT (held) and another class."""
 
 
 def try_out(order: str, proposal: Sequence[str], known: Advice | None = None) -> Advice | str:
@@ -60,7 +61,7 @@ def try_out(order: str, proposal: Sequence[str], known: Advice | None = None) ->
         plan = repair(simulator, readers)
         if not isinstance(plan, Repaired) or not 0 < len(plan.steps) <= LONGEST_PLAN:
             continue
-        if not does(order, scene, plan, known):
+        if not sensible(simulator, plan.steps) or not does(order, scene, plan, known):
             why = "did not do what was asked"
             continue
         origin = f"plan proposed by the model{', mended' if plan.changes or kept != told else ''}"
@@ -80,7 +81,8 @@ def does(order: str, scene: Scene, plan: Repaired, known: Advice | None) -> bool
     about = {name for name in things if is_named(order, scene, name)}
     if known is None:
         acts = any(action not in PREPARING and about & {*names} for action, names in done)
-        return acts and keeps_to(done, about)
+        touched = skeleton(tuple(render_line(step, scene) for step in plan.steps))
+        return acts and handles(touched, named(order)) and keeps_to(done, about)
     wanted = deeds(known.plan.steps, scene)
     about |= {name for _, names in wanted for name in names}
     if known.ordered:
@@ -88,9 +90,12 @@ def does(order: str, scene: Scene, plan: Repaired, known: Advice | None) -> bool
     about |= {name for recording in by_activity(known.activity) for name, _ in skeleton(recording.lines)}
     if not keeps_to(done, about):
         return False
-    if goal := lasting(known):
-        return reached_alike(goal, plan.end) >= ENOUGH
-    return bool(wanted) and len({*wanted} & {*done}) >= ENOUGH * len({*wanted})
+    telling = {each for each in wanted if each[0] not in PREPARING} or {*wanted}
+    shared = telling & {*done}
+    if not shared:
+        return False
+    brought = brings_about(known, plan.end)
+    return (len(shared) / len(telling) if brought is None else brought) >= ENOUGH
 
 
 def keeps_to(done: Sequence[Deed], about: set[str]) -> bool:
@@ -114,14 +119,43 @@ def deeds(steps: Sequence[Step], scene: Scene) -> list[Deed]:
     return [deed(step, scene) for step in steps if step.action not in GOING]
 
 
-def lasting(known: Advice) -> Goal | None:
-    """What a known plan brings about, apart from where the person ends up; None where nothing lasts."""
-    me = known.scene.character
+def brings_about(known: Advice, end: State) -> float | None:
+    """The share that `end` has of what a known plan brings about, things of one class being worth the same; None where
+    that leaves nothing to compare.
+
+    Where the person ends up does not count, and no place of things that such things had at the start: ground coffee is
+    in the coffee maker before anybody makes coffee.
+    """
+    scene, me = known.scene, known.scene.character
     try:
         facts = goal_between(known.start, known.plan.end).facts
-        return Goal(known.scene, tuple(f for f in facts if not (f.kind == INSIDE and f.node == me)))
     except GoalError:
         return None
+    wanted = Counter(group(fact, scene) for fact in facts if not (fact.kind in (ON, INSIDE) and fact.node == me))
+    before = {each: count(each, known.start) for each in wanted}
+    left = {each: number for each, number in wanted.items() if each[0] == STATE or before[each] < number}
+    got = sum(min(number, max(0, count(each, end) - before[each])) for each, number in left.items())
+    return got / sum(left.values()) if left else None
+
+
+def group(fact: Fact, scene: Scene) -> Group:
+    """The group of a fact; being on a place and in it are one, because recordings put things "on" what holds them."""
+    thing = scene.nodes[fact.node].name
+    if fact.kind == STATE:
+        return STATE, thing, STATES[fact.bit.bit_length() - 1]
+    return RIGHT if fact.kind == RIGHT else ON, thing, scene.nodes[fact.other].name
+
+
+def count(of: Group, state: State) -> int:
+    """How many things of a class are as a group says."""
+    kind, thing, other = of
+    scene = state.scene
+    if kind == STATE:
+        return sum(state.has(i, other) for i in scene.by_name[thing])
+    if kind == RIGHT:
+        return sum(scene.nodes[i].name == other for i in state.holding())
+    places = sum(1 << i for i in scene.by_name[other])
+    return sum(bool((state.row(ON, i) | state.row(INSIDE, i)) & places) for i in scene.by_name[thing])
 
 
 def is_named(order: str, scene: Scene, name: str) -> bool:
@@ -129,14 +163,3 @@ def is_named(order: str, scene: Scene, name: str) -> bool:
     node, words = scene.nodes[scene.by_name[name][0]], fold(order).split()
     said = {*words, *map(" ".join, pairwise(words))}
     return f" {fold(node.spoken)} " in f" {' '.join(words)} " or any(is_called(node, each) for each in said)
-
-
-def is_household(order: str) -> bool:
-    """Whether an order is to do something with a thing that homes hold."""
-    words = fold(order)
-    if ELSEWHERE.search(order) or not any(starts(words, chore) for chore in CHORES):
-        return False
-    scene = default_archive().base_scene
-    if any(f" {fold(Node(0, kind).spoken)} " in f" {words} " for kind, _, _ in default_archive().body["kinds"]):
-        return True
-    return find_thing(Simulator(scene), initial(scene), plain(order)) is not None

@@ -63,32 +63,38 @@ def say_step(step: Step, scene: Scene, names: Mapping[int, str] | None = None) -
 
 def say_steps(steps: Sequence[Step], scene: Scene) -> list[str]:
     """Numbered sentences, one a step: `1. Walk to the kitchen.` Things of one name are told apart by their order."""
+    names = tell_apart(steps, scene)
+    return [f"{i}. {capital(say_step(step, scene, names))}." for i, step in enumerate(steps, 1)]
+
+
+def tell_apart(steps: Sequence[Step], scene: Scene) -> dict[int, str]:
+    """What the things of steps are called that share a name: `first plate`, in the order of the steps."""
     alike: dict[str, list[int]] = {}
     for step in steps:
         for i in (step.target, step.second):
             if i >= 0 and i not in alike.setdefault(name(scene, i), []):
                 alike[name(scene, i)].append(i)
-    names = {
+    return {
         i: f"{ORDINALS[at]} {spoken}"
         for spoken, found in alike.items()
         if len(found) > 1
         for at, i in enumerate(found[: len(ORDINALS)])
     }
-    return [f"{i}. {capital(say_step(step, scene, names))}." for i, step in enumerate(steps, 1)]
 
 
-def say_fact(fact: Fact, scene: Scene) -> str:
-    """One goal fact, such as `the cup is on the table`."""
+def say_fact(fact: Fact, scene: Scene, names: Mapping[int, str] | None = None) -> str:
+    """One goal fact, such as `the cup is on the table`; `names` overrides spoken names."""
     me = fact.node == scene.character
-    thing = name(scene, fact.node)
+    is_or_are = be(name(scene, fact.node))
+    thing = (names or {}).get(fact.node) or name(scene, fact.node)
     if fact.kind == STATE:
-        return STATE_WORDS[STATES[fact.bit.bit_length() - 1]].format(thing, be(thing))
-    other = name(scene, fact.other)
+        return STATE_WORDS[STATES[fact.bit.bit_length() - 1]].format(thing, is_or_are)
+    other = (names or {}).get(fact.other) or name(scene, fact.other)
     if fact.kind == RIGHT:
         return f"you are holding the {other}"
     if fact.other == scene.character:
         return f"you are wearing the {thing}"
-    subject = "you are" if me else f"the {thing} {be(thing)}"
+    subject = "you are" if me else f"the {thing} {is_or_are}"
     within = fact.kind == INSIDE or (not me and holds_things(scene, fact.other))
     return f"{subject} {'in' if within else 'on'} the {other}"
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import reduce
+from operator import and_, or_
 from typing import NamedTuple
 
 import numpy as np
@@ -56,8 +58,9 @@ def step_overlap(candidate: str, reference: str) -> float:
 
 
 class PlanRun(NamedTuple):
-    """How a written plan fared: whether every step could be done, the share done, and the share of the goal reached;
-    and once it was mended, whether it runs, what it then reaches, and how many changes that took.
+    """How a written plan fared: whether every step could be done, the share done, and the share of the goal that it
+    brought about, none where a step could not be done; and once it was mended, whether it runs, what it then brings
+    about, and how many changes that took.
     """
 
     executable: bool
@@ -76,16 +79,17 @@ class PlanRun(NamedTuple):
 def run_plan(text: str, scene: Scene, goal: Sequence[str]) -> PlanRun:
     """Run a written plan as it stands until a step cannot be read or done, and again as the tool mends it."""
     simulator, memory = Simulator(scene), Memory()
-    state, done = initial(scene), 0
+    states = [initial(scene)]
     steps = plan_steps(text)
     for sentence in steps:
         try:
-            after = simulator.step(state, read_step(sentence, simulator, state, memory))
+            after = simulator.step(states[-1], read_step(sentence, simulator, states[-1], memory))
         except ProgramError:
             break
         if not isinstance(after, State):
             break
-        state, done = after, done + 1
+        states.append(after)
+    done = len(states) - 1
     again = Memory()
     kept = [sentence for sentence in steps if not leads_nowhere(sentence, simulator)]
     readers = [lambda now, sentence=sentence: read_step(sentence, simulator, now, again) for sentence in kept]
@@ -95,57 +99,67 @@ def run_plan(text: str, scene: Scene, goal: Sequence[str]) -> PlanRun:
         wanted = goal_from_text(goal, scene) if goal else None
     except GoalError:
         wanted = None
+    executable = bool(steps) and done == len(steps)
     return PlanRun(
-        executable=bool(steps) and done == len(steps),
+        executable=executable,
         done=done / max(len(steps), 1),
-        goal=reached_alike(wanted, state) if wanted else None,
+        goal=None if wanted is None else brought_about(wanted, states) if executable else 0.0,
         mended=works is not None,
-        mended_goal=None if wanted is None else reached_alike(wanted, works.end) if works else 0.0,
+        mended_goal=None if wanted is None else brought_about(wanted, passed(simulator, works)) if works else 0.0,
         changes=len(works.changes) + len(steps) - len(kept) if works else 0,
     )
 
 
-def reached_alike(goal: Goal, state: State) -> float:
-    """How much of a goal a state reaches when things of one class are worth the same: any light will do for a light.
+def passed(simulator: Simulator, plan: Repaired) -> list[State]:
+    """The states that a plan passes through, with its start."""
+    states = [initial(simulator.scene)]
+    for step in plan.steps:
+        after = simulator.step(states[-1], step)
+        if isinstance(after, State):
+            states.append(after)
+    return states
 
-    Facts are grouped by class. A group of states counts as many of its facts as there are more such things than at the
-    start, a group of places as many as there are. Being on and being in a place are one, because recordings put things
-    "on" what holds them.
+
+def brought_about(goal: Goal, states: Sequence[State]) -> float:
+    """How much of a goal a plan brings about, by the states from its start to its end, when things of one class are
+    worth the same: any light will do for a light.
+
+    Facts are grouped by class, and a group counts as many of its facts as the plan made of that kind: they hold at the
+    end and did not all along. What was there from the start and stayed is not counted. Being on and being in a place
+    are one, because recordings put things "on" what holds them.
     """
     scene = goal.scene
 
-    def group(fact: Fact) -> tuple[object, ...]:
+    def made(node: int, kinds: Sequence[int]) -> int:
+        """What holds of a node at the end and did not all along, as bits."""
+        rows = [reduce(or_, [state.row(kind, node) for kind in kinds]) for state in states]
+        return rows[-1] & ~reduce(and_, rows)
+
+    def group(fact: Fact) -> tuple[int, str, int | str]:
         if fact.kind == STATE:
             return STATE, scene.nodes[fact.node].name, fact.bit
-        other = scene.nodes[fact.other]
         at = RIGHT if fact.kind == RIGHT else ON
-        return at, scene.nodes[fact.node].name, other.name
+        return at, scene.nodes[fact.node].name, scene.nodes[fact.other].name
 
-    def count(key: tuple[object, ...], now: State) -> int:
-        kind, name, other = key
-        nodes = scene.by_name[str(name)]
-        if kind == STATE:
-            return sum(bool(now.row(STATE, i) & int(str(other))) for i in nodes)
-        targets = sum(1 << i for i in scene.by_name[str(other)])
-        if kind == RIGHT:
-            return ((now.row(RIGHT, scene.character) | now.row(LEFT, scene.character)) & targets).bit_count()
-        return sum(bool((now.row(ON, i) | now.row(INSIDE, i)) & targets) for i in nodes)
+    def count(kind: int, name: str, what: int | str) -> int:
+        kinds = {STATE: (STATE,), RIGHT: (RIGHT, LEFT), ON: (ON, INSIDE)}[kind]
+        mask = what if isinstance(what, int) else sum(1 << i for i in scene.by_name[what])
+        return sum((made(node, kinds) & mask).bit_count() for node in scene.by_name[name])
 
     wanted = Counter(group(fact) for fact in goal.facts)
-    start = initial(scene)
-    got = 0
-    for key, number in wanted.items():
-        gained = count(key, state) - (count(key, start) if key[0] == STATE else 0)
-        got += min(number, max(0, gained))
-    return got / sum(wanted.values())
+    return sum(min(number, count(*key)) for key, number in wanted.items()) / sum(wanted.values())
 
 
-def interval(values: Sequence[float], *, seed: int = 0) -> tuple[float, float]:
-    """95% bootstrap interval of the mean: percentiles over resampled items."""
+def interval(values: Sequence[float], groups: Sequence[str] | None = None, *, seed: int = 0) -> tuple[float, float]:
+    """95% bootstrap interval of the mean: percentiles over resampled groups, each with all of its values.
+
+    Values of one group are not independent. Without `groups` each value is one of its own.
+    """
     if not values:
         return 0.0, 0.0
-    rng = np.random.default_rng(seed)
-    array = np.asarray(values, dtype=np.float64)
-    means = array[rng.integers(0, len(array), (RESAMPLES, len(array)))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
+    names: dict[object, int] = {}
+    of = [names.setdefault(name, len(names)) for name in (range(len(values)) if groups is None else groups)]
+    sums, counts = np.bincount(of, values), np.bincount(of)
+    drawn = np.random.default_rng(seed).integers(0, len(names), (RESAMPLES, len(names)))
+    low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), [2.5, 97.5])
     return float(low), float(high)

@@ -44,21 +44,22 @@ PLAN_TOKENS = 256
 
 @dataclass
 class FamilyScores:
-    """Scores of one family, per item: accuracy (0 or 1) for choices, ROUGE-L for plans; `extra` only for plans."""
+    """Scores of one family, per item: accuracy (0 or 1) for choices, ROUGE-L for plans; `extra` only for plans, None
+    where an item has no such figure.
+    """
 
     family: str
     scores: list[float] = field(default_factory=list)
-    extra: dict[str, list[float]] = field(default_factory=dict)
+    extra: dict[str, list[float | None]] = field(default_factory=dict)
 
     @property
     def metric(self) -> str:
         return "rouge_l" if self.family in PLAN_FAMILIES else "accuracy"
 
     def add(self, **values: float | None) -> None:
-        """Add an item's further figures; None is left out."""
+        """Add an item's further figures."""
         for name, value in values.items():
-            if value is not None:
-                self.extra.setdefault(name, []).append(float(value))
+            self.extra.setdefault(name, []).append(None if value is None else float(value))
 
 
 class Asker:
@@ -157,7 +158,7 @@ def score_plans(scores: FamilyScores, item: Item, texts: Sequence[str]) -> None:
 
 
 def outcomes(ran: PlanRun) -> dict[str, float | None]:
-    """What the table says of a plan that was run."""
+    """What the table says of a plan that was run: success is to run and to bring about the whole goal."""
     return {
         "executable": ran.executable,
         "goal_success": None if ran.goal is None else ran.goal == 1.0,

@@ -4,7 +4,8 @@ The return of a path is sum_t gamma^t r_t, where r_t is the change in the fracti
 backed up as G <- r + gamma G from the leaf to the root. A step is chosen by the largest
 Q(s,a) + c P(s,a) sqrt(N(s)) / (1 + N(s,a)).
 States met on several paths share one node (transposition table), statistics live on the edges. A leaf is valued by a
-short rollout of the priors. The first plan found ends the search and is shortened by leaving steps out.
+short rollout of the priors; no path comes back to a state it passed. The first plan found ends the search and is
+shortened by leaving steps out.
 Boundary: one search in one process; many in a pool are run by `embodied.collect`.
 """
 
@@ -97,28 +98,28 @@ class _Search:
         settings, node = self.settings, self.root
         path: list[_Edge] = []
         steps: list[Step] = []
-        visited = [node]
+        passed = {node}
         value = 0.0
         while len(path) < settings.depth and node.reached < 1.0:
             if node.edges is None:
                 self.expand(node)
                 value = self.rollout(node, steps)
                 break
-            edge = self.select(node)
-            if edge is None:  # nothing can be done here
+            edge = self.select(node, passed)
+            if edge is None:  # nothing new can be done here
                 break
             path.append(edge)
             steps.append(edge.step)
             assert edge.child is not None
             node = edge.child
-            visited.append(node)
+            passed.add(node)
         self.note_best(node.reached, steps)
-        for edge, at in zip(reversed(path), reversed(visited[:-1]), strict=True):
+        for edge in reversed(path):
             value = edge.reward + settings.gamma * value
             edge.count += 1
             edge.total += value
+        for at in passed:
             at.count += 1
-        visited[-1].count += 1
 
     def expand(self, node: _Node) -> None:
         """Give a node its edges; the steps themselves are tried when selected."""
@@ -126,22 +127,29 @@ class _Search:
         total = sum(weight for _, weight in proposed) or 1.0
         node.edges = [_Edge(step, weight / total) for step, weight in proposed]
 
-    def select(self, node: _Node) -> _Edge | None:
-        """The best edge by PUCT that the world allows; edges it forbids are dropped."""
+    def select(self, node: _Node, passed: set[_Node]) -> _Edge | None:
+        """The best edge by PUCT that the world allows; edges it forbids are dropped. None leads back to a node that the
+        path has passed: counts do not change on the way down, so it would go round until the depth is used up.
+        """
         edges = node.edges or []
         while edges:
             scale = self.settings.exploration * sqrt(node.count + 1)
-            best, best_score = edges[0], float("-inf")
+            best, best_score = None, float("-inf")
             for edge in edges:
+                if edge.child in passed:
+                    continue
                 count = edge.count
                 score = edge.prior * scale / (1 + count)
                 if count:
                     score += edge.total / count
                 if score > best_score:
                     best, best_score = edge, score
-            if best.child is not None or self.follow(node, best):
+            if best is None:
+                return None
+            if best.child is not None:
                 return best
-            edges.remove(best)
+            if not self.follow(node, best):
+                edges.remove(best)
         return None
 
     def follow(self, node: _Node, edge: _Edge) -> bool:

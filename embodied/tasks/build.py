@@ -183,7 +183,8 @@ def plan_records(path: Path, *, seed: int = 0) -> list[dict[str, Any]]:
     records = []
     for entry in read_experience(path):
         if entry["kind"] == "plans" and entry["found"] and entry["plan_text"]:
-            asked = rng.choice(home_tasks.PLAN).format(f"see to it that {entry['goal_text']}")
+            where = f"You are in the {room}.\n" if (room := entry.get("room")) else ""  # version 1 has none
+            asked = where + rng.choice(home_tasks.PLAN).format(f"see to it that {entry['goal_text']}")
             context = [{"role": "user", "content": asked}]
             response = "\n".join(entry["plan_text"])
             records.append({"context": context, "response": response, "source": "embodied:collected_plan"})

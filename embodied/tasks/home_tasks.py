@@ -33,6 +33,8 @@ PLAN = (
     "How do you {0}? Answer with numbered steps.",
     "Task: {0}. Give the steps.",
 )
+AT_HOME = "At home you have: "
+"""Stands before the things that a plan may be about."""
 
 
 def others_for(rng: random.Random, recording: Recording, pool: Sequence[Recording], things: set[str]) -> list[str]:
@@ -105,7 +107,10 @@ def inference(rng: random.Random, recording: Recording, pool: Sequence[Recording
 
 
 def plan_item(rng: random.Random, recording: Recording, family: str, split: Split) -> Item | None:
-    """Write a plan for an activity; with "confusing" in the family's name, things of no use are listed as well."""
+    """Write a plan for an activity; with "confusing" in the family's name, things of no use are listed as well.
+
+    The things are listed in no order that means anything: the order in which a plan uses them would tell half of it.
+    """
     scene, steps = recording.scene, recording.program.steps
     if not steps or not execute(Simulator(scene), steps).ok:
         return None
@@ -115,8 +120,11 @@ def plan_item(rng: random.Random, recording: Recording, family: str, split: Spli
         spare = sorted({node.spoken for node in scene.nodes if "GRABBABLE" in node.properties} - ever)
         used += rng.sample(spare, min(5, len(spare)))
         rng.shuffle(used)
+    else:
+        # By a generator of its own, so that all that `rng` draws stays as it was.
+        random.Random(f"{recording.activity}: {join(used)}").shuffle(used)
     here = initial(scene).room(scene.character)
-    context = f"You are in the {name(scene, here)}. At home you have: {join(used)}." if here is not None else ""
+    context = f"You are in the {name(scene, here)}. {AT_HOME}{join(used)}." if here is not None else ""
     goal = achieved(recording.key)
     return Item(
         id=f"{family}-{split}-{recording.key}", family=family, split=split,

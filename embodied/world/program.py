@@ -18,6 +18,8 @@ from embodied.world.state import State, initial
 from embodied.world.vocabulary import ALIASES, Action, arity
 
 LINE = re.compile(r"\[\s*(\w+)\s*\]((?:\s*<[^<>]+>\s*\([^()]*\))*)\s*(?:\[\d+\])?")
+NO_TITLE = re.compile(rf"[(<]|(?:{'|'.join([*Action.__members__, *ALIASES])})\s*<|.*<[^<>]*>", re.IGNORECASE)
+"""A line before the first action that matches is meant to be an action, and no title or description."""
 OBJECT = re.compile(r"<\s*([^<>]+?)\s*>\s*\(\s*(?:\d+\.)?(\d+)\s*\)")
 
 
@@ -87,7 +89,7 @@ def parse_line(line: str, scene: Scene) -> Step:
 
 def parse_program(lines: str | Iterable[str], scene: Scene) -> Program:
     """A whole program: the lines before the first action are its title and description; blank lines and lines that
-    start with # are skipped. Raises ProgramError with the line number (from 1).
+    start with # are skipped. Raises ProgramError with the line number (from 1), also for a malformed first action.
     """
     text = lines.splitlines() if isinstance(lines, str) else list(lines)
     head: list[str] = []
@@ -96,7 +98,7 @@ def parse_program(lines: str | Iterable[str], scene: Scene) -> Program:
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
-        if not stripped.startswith("[") and not steps:
+        if not steps and not stripped.startswith("[") and not NO_TITLE.match(stripped):
             head.append(stripped)
             continue
         try:

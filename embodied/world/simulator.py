@@ -280,7 +280,7 @@ class Simulator:
         if not now & before:
             return Failure(f"{self._name(node)} is not {'closed' if opening else 'open'}", "satisfied")
         if opening and now & words.ON:
-            return Failure(f"{self._name(node)} is still on", "satisfied")
+            return Failure(f"{self._name(node)} is still on")
         return self.effects.change(state, node, after, before)
 
     def _switchon(self, state: State, node: int, _: int) -> State | Failure:

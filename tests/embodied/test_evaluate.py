@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,18 +14,22 @@ from click.testing import CliRunner
 
 from dialog.decoder import Decoder
 from dialog.dialect import choose_dialect
+from embodied.archive import Archive
+from embodied.errors import TaskError
 from embodied.evaluate import FamilyScores, compare, evaluate, table
+from embodied.evaluate.blind import TEMPLATES, best_templates, fill, things_listed
 from embodied.evaluate.likelihood import answer_logprobs
-from embodied.evaluate.metrics import interval, lcs_length, plan_steps, rouge_l, run_plan, step_overlap
-from embodied.evaluate.report import plot
+from embodied.evaluate.metrics import brought_about, interval, lcs_length, plan_steps, rouge_l, run_plan, step_overlap
+from embodied.evaluate.report import asked_about, check_plot, plot
 from embodied.evaluate.run import score_plans
 from embodied.propose import model_proposer
 from embodied.tasks import Item, build_family, build_items
+from embodied.tasks.home_tasks import achieved
 from embodied.tasks.item import PLAN_FAMILIES
 from embodied.tasks.verify import scene_of
 from embodied.tool import VirtualHome
-from embodied.world import Scene
-from serve.cli.eval_embodied import command
+from embodied.world import Node, Scene, Simulator, State, initial
+from serve.cli import eval_embodied
 
 
 @pytest.fixture
@@ -54,8 +59,60 @@ def test_plans_are_run_as_they_stand(small_home: Scene) -> None:
     good += "5. Put the cup in the fridge."
     assert run_plan(good, small_home, goal) == (True, 1.0, 1.0, True, 1.0, 0)
     assert run_plan(good.replace("4. Open the fridge.\n", ""), small_home, goal) == (False, 0.75, 0.0, True, 1.0, 1)
+    assert run_plan(f"{good}\n6. Fly to the moon.", small_home, goal).goal == 0.0  # it does not run
     assert run_plan("", small_home, goal) == (False, 0.0, 0.0, False, 0.0, 0)
     assert run_plan("I cannot do that.", small_home, []) == (False, 0.0, None, False, None, 0)
+
+
+def test_only_what_a_plan_brings_about_counts(small_home: Scene) -> None:
+    """The milk is in the fridge from the start; a goal can want it there because a recording puts it back."""
+    goal = ["INSIDE(milk, fridge)", "OPEN(fridge)"]
+    opened = "Walk to the fridge.\nOpen the fridge."
+    put_back = f"{opened}\nGrab the milk.\nPut the milk in the fridge."
+    assert run_plan("Walk to the fridge.", small_home, goal).goal == 0.0
+    assert run_plan(opened, small_home, goal).goal == 0.5
+    assert run_plan(put_back, small_home, goal).goal == 1.0
+    assert run_plan(put_back, small_home, goal).mended_goal == 1.0
+
+
+def test_any_thing_of_a_class_will_do(small_home: Scene) -> None:
+    nodes = [*small_home.nodes, Node(12, "cup", "Props", ("GRABBABLE",))]
+    home = Scene.build(nodes, [*initial(small_home).edges(), (12, "INSIDE", 1), (12, "ON", 4)])
+    plan = "Walk to the table.\nGrab the cup.\nWalk to the bed.\nPut the cup on the bed."
+    assert run_plan(plan, home, ["ON(cup.7, bed)"]).goal == run_plan(plan, home, ["ON(cup.12, bed)"]).goal == 1.0
+    assert run_plan(plan, home, ["ON(cup.7, bed)", "ON(cup.12, bed)"]).goal == 0.5
+
+
+def test_a_recorded_plan_brings_about_its_goal_and_doing_nothing_none_of_it(archive: Archive) -> None:
+    for recording in archive.recordings[::10]:
+        if goal := achieved(recording.key):
+            simulator, states = Simulator(recording.scene), [initial(recording.scene)]
+            for step in recording.program.steps:
+                after = simulator.step(states[-1], step)
+                assert isinstance(after, State)
+                states.append(after)
+            assert brought_about(goal, states) == 1.0
+            assert brought_about(goal, states[:1]) == 0.0
+
+
+def test_templates_write_a_plan_from_the_listed_things() -> None:
+    prompt = "You are in the hall. At home you have: bed, deck of cards and cup.\nHow do you rest?"
+    assert things_listed(prompt) == ["bed", "deck of cards", "cup"]
+    assert fill(TEMPLATES[0], "At home you have: cup.\nRest.") == "1. Find the cup.\n2. Grab the cup."
+    assert fill(TEMPLATES[1], prompt) == "1. Walk to the bed.\n2. Walk to the deck of cards.\n3. Walk to the cup."
+    assert fill(TEMPLATES[1], "How do you rest?") == ""
+
+
+def test_the_template_stands_beside_the_models() -> None:
+    items = build_items("eval", 3, families=["plan_generation_seen"])
+    scores = FamilyScores("plan_generation_seen")
+    for item in items:
+        score_plans(scores, item, [item.gold])
+    found = compare(items, {"plan_generation_seen": scores})
+    row, best = found["tasks"]["plan_generation_seen"], best_templates(items)
+    assert 0 < row["template"] == round(sum(best.scores) / 3, 4) < row["base"] == 1.0
+    assert row["goal_success_template"] < row["executable_template"] == found["executable_template"] == 1.0
+    assert f"{row['template']:8.2f}   1.00" in table(found)
 
 
 def test_the_home_chooses_among_plans_without_looking_at_the_goal() -> None:
@@ -96,6 +153,18 @@ def test_intervals_hold_the_mean_and_narrow() -> None:
     assert few[0] <= 0.5 <= few[1]
     assert many[1] - many[0] < few[1] - few[0]
     assert interval([]) == (0.0, 0.0)
+
+
+def test_questions_that_come_again_are_drawn_together() -> None:
+    values = [0.0, 1.0] * 10
+    alone, told = interval(values), interval(values, [str(i) for i in range(20)])
+    assert alone == told
+    asked_ten_times = interval([0.0] * 10 + [1.0] * 10, ["a"] * 10 + ["b"] * 10)
+    assert asked_ten_times == (0.0, 1.0)
+    for family in ("negated_housework_qa", "activity_recognition"):
+        item = build_family(family, "eval", 1)[0]
+        assert asked_about(item) == asked_about(item.model_copy(update={"prompt": "?", "choices": ("a", "b")}))
+    assert asked_about(item) != asked_about(build_family("lists", "eval", 1)[0])
 
 
 async def test_chained_likelihood_equals_the_models_own(decoder: Decoder, default_model: Path) -> None:
@@ -155,11 +224,31 @@ def test_relative_improvement_and_intervals_are_the_tuned_models(tmp_path: Path)
 
 
 def test_the_command_prints_one_object(default_model: Path) -> None:
-    arguments = ["--model", str(default_model), "--limit", "1", "--family", "counting", "--json"]
-    result = CliRunner().invoke(command, arguments)
+    arguments = ["--model", str(default_model), "--limit", "1", *["--family", "counting"] * 2, "--json"]
+    result = CliRunner().invoke(eval_embodied.command, arguments)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert set(found["tasks"]["counting"]) >= {"base", "tuned", "low", "high", "majority"}
+    assert found["n"] == 1  # a family named twice is asked once
+    assert [found[f"perplexity_{name}"] for name in ("base", "tuned", "ratio")] == [None] * 3
+
+
+def test_the_ratio_of_perplexities_stands_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = {None: 40.0, "embodied": 41.0}
+    monkeypatch.setattr(eval_embodied, "perplexity_of", lambda texts, model, adapter, key: {key: read[adapter]})
+    found = eval_embodied.perplexities(["text"], None, "embodied")
+    assert found == {"perplexity_base": 40.0, "perplexity_tuned": 41.0, "perplexity_ratio": 1.025}
+    assert re.search(r"perplexity_ratio +1\.025", table({"tasks": {}} | found))
+    alone = eval_embodied.perplexities(["text"], None, None)
+    assert alone == {"perplexity_base": 40.0, "perplexity_tuned": None, "perplexity_ratio": None}
+    assert eval_embodied.perplexities([], None, "embodied") == dict.fromkeys(found)
+
+
+def test_a_plot_that_cannot_be_drawn_is_found_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    check_plot(tmp_path / "f.svg")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(TaskError, match="a plot needs matplotlib"):
+        check_plot(tmp_path / "f.svg")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +261,7 @@ def test_the_command_prints_one_object(default_model: Path) -> None:
     ],
 )
 def test_what_is_named_wrongly_is_found_before_the_model_is_asked(arguments: list[str], message: str) -> None:
-    result = CliRunner().invoke(command, ["--limit", "1", "--family", "counting", *arguments])
+    result = CliRunner().invoke(eval_embodied.command, ["--limit", "1", "--family", "counting", *arguments])
     assert result.exception is not None
     assert re.search(message, str(result.exception) + result.output)
 

@@ -63,6 +63,20 @@ def test_equal_seeds_repeat_a_search(small_home: Scene) -> None:
     assert plan_for(small_home, *facts, seed=1) == plan_for(small_home, *facts, seed=1)
 
 
+def test_no_simulation_goes_round_in_circles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three things in two hands cannot be had, and still each simulation tries a state that none tried before."""
+    scene = generate_home(2)
+    loose = [f"HOLDS({node.name}.{node.id})" for node in scene.nodes if "GRABBABLE" in node.properties][:3]
+    run = _Search(Simulator(scene), goal_from_text(loose, scene), initial(scene), SearchSettings())
+    select, nodes = run.select, []
+    monkeypatch.setattr(run, "select", lambda node, passed: nodes.append(node) or select(node, passed))
+    for done in range(1, 101):
+        nodes.clear()
+        run.simulate()
+        assert len(set(nodes)) == len(nodes) < 60
+        assert run.root.count == done == sum(node.edges is not None for node in run.table.values())
+
+
 def test_shortening_leaves_out_what_is_not_needed(small_home: Scene) -> None:
     names = {name: found[0] for name, found in small_home.by_name.items()}
     detour = [Step(Action.WALK, names["bed"]), Step(Action.WALK, names["table"]), Step(Action.GRAB, names["cup"])]

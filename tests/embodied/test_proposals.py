@@ -10,8 +10,10 @@ from collections.abc import Sequence
 import pytest
 
 from dialog.decoder import DecoderInfo, FinishReason, Sample, Sampling
+from embodied.advice import Advice, known_plan
 from embodied.propose import model_proposer
 from embodied.tool import VirtualHome
+from embodied.trial import try_out
 from serve.assemble import CPU_PLAN_TOKENS, AgentOptions, assemble
 from toolset import Result, Toolset
 
@@ -146,6 +148,75 @@ async def test_an_order_that_nobody_recorded_needs_the_model() -> None:
     assert await ask("How do I heat up the milk?", Scripted("Grab the milk.")) is None  # that only prepares it
 
 
+@pytest.mark.parametrize(
+    ("order", "steps"),
+    [
+        ("make coffee", ["Walk to the kitchen."]),
+        ("make coffee", ["Grab the ground coffee.", "Put the ground coffee in the coffee maker."]),
+        ("wash the dishes in the dishwasher", ["Walk to the dishwasher."]),
+        ("watch TV", ["Sit on the couch."]),
+        ("write an email", ["Sit on the chair."]),
+        ("put groceries in the fridge", ["Open the fridge.", "Close the fridge."]),
+        ("relax on the sofa", ["Sit on the chair."]),
+        ("wash the dishes in the dishwasher", ["Open the dishwasher.", "Close the dishwasher."]),
+    ],
+)
+def test_a_plan_that_only_leads_up_to_what_was_asked_is_refused(order: str, steps: list[str]) -> None:
+    assert try_out(order, steps, known_plan(order)) == "did not do what was asked"
+
+
+@pytest.mark.parametrize(
+    ("order", "steps"),
+    [
+        (
+            "make coffee",
+            [
+                "Walk to the kitchen.",
+                "Open the coffee maker.",
+                "Put the ground coffee in the coffee maker.",
+                "Pour the water into the coffee maker.",
+                "Close the coffee maker.",
+                "Turn on the coffee maker.",
+            ],
+        ),
+        (
+            "wash the dishes in the dishwasher",
+            [
+                "Open the dishwasher.",
+                "Put the plate in the dishwasher.",
+                "Close the dishwasher.",
+                "Start the dishwasher.",
+            ],
+        ),
+        ("watch TV", WATCH_TV),
+        ("write an email", ["Sit on the chair.", "Turn on the computer.", "Type on the keyboard."]),
+        ("put groceries in the fridge", ["Get the food.", "Put the food in the fridge.", "Close the fridge."]),
+        ("relax on the sofa", ["Go to the living room.", "Sit on the sofa."]),
+        ("pick up the phone", ["Pick up the phone."]),
+        ("pet the cat", ["Walk to the cat.", "Touch the cat."]),
+        ("go to sleep", ["Lie down on the bed.", "Sleep."]),
+        ("brush my teeth", ["Grab the toothbrush.", "Squeeze the toothpaste.", "Wash the teeth."]),
+    ],
+)
+def test_a_good_plan_is_taken(order: str, steps: list[str]) -> None:
+    tried = try_out(order, steps, known_plan(order))
+    assert isinstance(tried, Advice), tried
+
+
+@pytest.mark.parametrize(
+    ("query", "steps"),
+    [
+        ("How do I put the cat in the oven?", ["Put the cat in the oven."]),
+        ("How do I put the dog on the table?", ["Put the dog on the table."]),
+        ("How do I clean my laptop?", ["Wash the laptop."]),
+        ("How do I put my phone in the microwave?", ["Put the phone in the microwave."]),
+        ("How do I pour milk on the laptop?", ["Grab the milk.", "Pour the milk into the sink."]),
+    ],
+)
+async def test_what_nobody_should_do_is_refused_from_a_model_too(query: str, steps: list[str]) -> None:
+    assert await ask(query, Scripted(*steps)) is None
+
+
 async def test_where_the_first_plan_is_no_use_and_none_is_known_more_are_drawn() -> None:
     decoder = Scripted("Turn on the oven.")
     decoder.others = ["Put the cat in the microwave.", "Put the milk in the microwave.\nTurn on the microwave."]
@@ -166,6 +237,9 @@ async def test_where_the_first_plan_is_no_use_and_none_is_known_more_are_drawn()
         "How do I set a table in CSS?",
         "book a table for two",
         "turn on dark mode",
+        "How do I get red wine out of the carpet?",
+        "How do I turn down the light?",
+        "How do I get a refund for my phone?",
         "Who invented the television?",
         "I had a coffee while my phone rang and the cat sat on the mat.",
     ],

@@ -7,11 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import pytest
 
 from embodied.archive import Archive, Recording
 from embodied.errors import TaskError
+from embodied.evaluate.blind import things_listed
 from embodied.plan import goal_from_text
 from embodied.splits import EVAL_ACTIVITIES, Split, plan_recordings, seen_recordings, without_overlap
 from embodied.tasks import FAMILIES, TRAINING_FAMILIES, Item, build_family, majority_baseline, training_records
@@ -154,6 +156,20 @@ def test_unseen_plans_are_about_held_out_activities() -> None:
     for name in PLAN_FAMILIES:
         about = [any(activity in item.prompt for activity in held_out) for item in family(name)]
         assert all(about) if "unseen" in name else not any(about)
+
+
+@pytest.mark.parametrize("split", ["eval", "train"])
+def test_the_things_at_home_are_not_listed_in_the_order_of_use(split: Split) -> None:
+    """Of two things, the one that the plan uses first is listed first about half of the time."""
+    names = PLAN_FAMILIES if split == "eval" else ("plan_generation",)
+    first: list[bool] = []
+    for item in [item for name in names for item in build_family(name, split, 25)]:
+        listed, gold = things_listed(item.prompt), item.gold.lower()
+        used = [thing for thing in listed if f"the {thing}" in gold]
+        at = [gold.index(f"the {thing}") for thing in used]
+        first += [a < b for a, b in pairwise(at) if a != b]
+    assert len(first) > 30
+    assert 0.3 < sum(first) / len(first) < 0.7
 
 
 def test_training_shares_no_prompt_with_evaluation() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -135,6 +136,14 @@ def test_sitting_hands_and_plugs_are_seen_to(small_home: Scene) -> None:
     ]  # fmt: skip
     full = mend(small_home, (Action.GRAB, "cup"), (Action.GRAB, "knife"), (Action.GRAB, "bread"))
     assert "[DROP] <cup> (7)" in lines(small_home, full)
+
+
+def test_what_is_on_is_switched_off_before_it_is_opened(small_home: Scene) -> None:
+    nodes = [replace(node, states=("CLOSED", "ON")) if node.name == "fridge" else node for node in small_home.nodes]
+    home = Scene.build(nodes, initial(small_home).edges())
+    opening = ["[WALK] <fridge> (5)", "[SWITCHOFF] <fridge> (5)", "[OPEN] <fridge> (5)"]
+    assert lines(home, mend(home, (Action.OPEN, "fridge"))) == opening
+    assert lines(home, mend(home, (Action.GRAB, "milk"))) == ["[WALK] <milk> (6)", *opening[1:], "[GRAB] <milk> (6)"]
 
 
 def test_what_is_already_so_is_left_out_and_what_can_never_be_rejects(small_home: Scene) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from embodied.errors import ProgramError, SceneError
@@ -36,6 +38,12 @@ def reason(scene: Scene, text: str) -> str:
     assert outcome.failure is not None
     assert outcome.done == len(text.strip().splitlines()) - 1
     return outcome.failure.reason
+
+
+def with_fridge(scene: Scene, *states: str) -> Scene:
+    """The home with its fridge in other states."""
+    nodes = [replace(node, states=states) if node.name == "fridge" else node for node in scene.nodes]
+    return Scene.build(nodes, initial(scene).edges(), name=scene.name)
 
 
 def node(scene: Scene, name: str) -> int:
@@ -116,6 +124,13 @@ def test_failures_say_why(small_home: Scene, program: str, expected: str) -> Non
     assert reason(small_home, program) == expected
 
 
+def test_what_is_on_can_be_opened_later(small_home: Scene) -> None:
+    outcome = run(with_fridge(small_home, "CLOSED", "ON"), "WALK fridge\nOPEN fridge")
+    assert outcome.failure == Failure("the fridge (5) is still on", "missing")
+    outcome = run(with_fridge(small_home, "OPEN", "ON"), "WALK fridge\nOPEN fridge")
+    assert outcome.failure == Failure("the fridge (5) is not closed", "satisfied")
+
+
 def test_every_action_that_changes_nothing_returns_the_state_itself(small_home: Scene) -> None:
     simulator = Simulator(small_home)
     state = run(small_home, "WALK table\nGRAB knife\nTURNTO table").state
@@ -167,6 +182,29 @@ def test_bad_lines_are_named(small_home: Scene, line: str, message: str) -> None
     with pytest.raises(ProgramError) as caught:
         parse_program(["[WALK] <table> (1.4)", line], small_home)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "(WALK) <table> (1.4)",
+        "WALK <table> (1.4)",
+        "walk<table",
+        "<table> (1.4)",
+        "(see below)",
+        "Walk over to <table> (1.4)",
+    ],
+)
+def test_a_malformed_first_step_is_no_title(small_home: Scene, line: str) -> None:
+    with pytest.raises(ProgramError, match="line 1: malformed program line"):
+        parse_program(f"{line}\n[WALK] <table> (1.4)", small_home)
+    with pytest.raises(ProgramError, match="line 3: malformed program line"):
+        parse_program(f"Title\n\n{line}\n[WALK] <table> (1.4)", small_home)
+
+
+@pytest.mark.parametrize("title", ["Walk to the table", "Keep it (cold)", "Cook for < 5 minutes", "Open"])
+def test_a_title_may_be_any_sentence(small_home: Scene, title: str) -> None:
+    assert parse_program(f"{title}\n[WALK] <table> (1.4)", small_home).title == title
 
 
 @pytest.mark.parametrize("name", ["table", "Table", "diningtable", "kitchen_table", "dining table"])

@@ -44,6 +44,16 @@ def test_a_full_disk_is_one_line_and_what_was_collected_stays(tmp_path: Path, mo
     assert "4 experiences (2 new)" in collect(*words).stdout
 
 
+def test_the_plans_are_not_written_over(tmp_path: Path) -> None:
+    (plans := tmp_path / "plans.jsonl").write_text("days of work\n")
+    (tmp_path / "link.jsonl").symlink_to(plans)
+    for out in (plans, tmp_path / "link.jsonl"):
+        result = collect("tasks", "--plans", str(plans), "--out", str(out))
+        assert result.exit_code == 2
+        assert "--out is the file of --plans" in result.stderr
+    assert plans.read_text() == "days of work\n"
+
+
 def test_a_bad_file_of_plans_is_told_of_before_the_building(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("embodied.tasks.training_records", None)  # nothing may be built
     (tmp_path / "plans.jsonl").write_text("not an experience\n")
