@@ -92,14 +92,14 @@ def points_of(place: Any, records: int) -> tuple[list[Point], int]:
 
     What was measured before is read from the variant's folder, and training goes on from its last checkpoint.
     """
-    from dialog.finetune.identity import digest
+    from dialog.finetune.identity import digest, run_identity
     from dialog.finetune.lora import scale_adapter
     from dialog.finetune.retention import perplexity
     from dialog.finetune.run import padding, prepare, train
     from dialog.finetune.saving import write_whole
 
     kept = place.runs / "points.json"
-    of = digest([place.config.model_dump(mode="json"), place.base.revision, str(place.data), records])
+    of = digest([run_identity(place.config), place.base.revision, str(place.data), records])
     if kept.is_file() and (found := json.loads(kept.read_text(encoding="utf-8")))["of"] == of:
         return [Point(*values) for values in found["points"]], found["tokens"]
     prepared = prepare(place)
