@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Literal
@@ -132,8 +132,9 @@ def only_writer(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):  # Windows keeps open files
+            Path(f"{path}.lock").unlink()  # while it is held: who opened it and locks it later finds it gone, and retries
         lock.release()
-        Path(f"{path}.lock").unlink(missing_ok=True)
 
 
 def open_file(path: Path, settings: CollectSettings) -> set[int]:
@@ -271,6 +272,14 @@ def read_settings(path: Path) -> dict[str, Any]:
         return header["settings"]
     except (OSError, ValueError, KeyError, TypeError):
         raise CollectError(f"{path} is no experience file. Make one with `groundling collect plans`.") from None
+
+
+def is_experience(path: Path) -> bool:
+    """Whether a file begins as collected experience does."""
+    try:
+        return bool(read_settings(path)) if path.is_file() else False
+    except CollectError:
+        return False
 
 
 def read_experience(path: Path) -> Iterator[Experience]:

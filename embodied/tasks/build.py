@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,11 @@ TOLERATED_AT_HOME = 1 / 5
 water" with a napkin), and what they wrote names things that no program uses.
 """
 PASSES = 4
-"""Times that a recorded program is asked about, each time with other choices, until it is kept."""
+"""Times that a recorded program is asked about, until it is kept: each time with other choices in evaluation, in other
+words in training."""
+PLAN_VARIANTS = 6
+"""Times that training shows a recorded plan, each time in other words and with its things in another order: searched
+plans are in any number, recorded ones are few."""
 PER_ACTIVITY = 8
 """Recordings of one activity that are asked about before its further ones, so that no activity is most answers."""
 
@@ -74,7 +79,7 @@ def candidates(family: str, split: Split, seed: int) -> Iterator[Item | None]:
         return
     make = home_tasks.recognition if family == "activity_recognition" else home_tasks.inference
     pool = in_turns(shuffled(rng, seen if split == "train" else (*seen, *unseen)))
-    for _ in range(PASSES if split == "eval" else 1):
+    for _ in range(PASSES):
         for recording in pool:
             yield make(rng, recording, pool, split)
 
@@ -91,11 +96,11 @@ def in_turns(recordings: Sequence[Recording]) -> list[Recording]:
 
 def plans_for_training(rng: random.Random, split: Split, seed: int) -> Iterator[Item | None]:
     """Recorded plans of training activities and searched plans, in turn."""
-    recorded = iter(shuffled(rng, plan_recordings(default_archive())))
+    order = shuffled(rng, plan_recordings(default_archive()))
+    recorded = ((variant, recording) for variant in range(PLAN_VARIANTS) for recording in order)
     for number in range(seed * 10_000, 900_000):
-        recording = next(recorded, None) if number % 2 else None
-        if recording is not None:
-            yield home_tasks.plan_item(rng, recording, "plan_generation", split)
+        for variant, recording in islice(recorded, 1):
+            yield home_tasks.plan_item(rng, recording, "plan_generation", split, variant)
         yield home_tasks.searched_plan(rng, number, split)
 
 

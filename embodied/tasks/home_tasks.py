@@ -106,10 +106,13 @@ def inference(rng: random.Random, recording: Recording, pool: Sequence[Recording
     )  # fmt: skip
 
 
-def plan_item(rng: random.Random, recording: Recording, family: str, split: Split) -> Item | None:
+def plan_item(
+    rng: random.Random, recording: Recording, family: str, split: Split, variant: int = 0
+) -> Item | None:
     """Write a plan for an activity; with "confusing" in the family's name, things of no use are listed as well.
 
     The things are listed in no order that means anything: the order in which a plan uses them would tell half of it.
+    Each `variant` has an order of its own.
     """
     scene, steps = recording.scene, recording.program.steps
     if not steps or not execute(Simulator(scene), steps).ok:
@@ -122,12 +125,12 @@ def plan_item(rng: random.Random, recording: Recording, family: str, split: Spli
         rng.shuffle(used)
     else:
         # By a generator of its own, so that all that `rng` draws stays as it was.
-        random.Random(f"{recording.activity}: {join(used)}").shuffle(used)
+        random.Random(f"{recording.activity}: {join(used)}{variant or ''}").shuffle(used)
     here = initial(scene).room(scene.character)
     context = f"You are in the {name(scene, here)}. {AT_HOME}{join(used)}." if here is not None else ""
     goal = achieved(recording.key)
     return Item(
-        id=f"{family}-{split}-{recording.key}", family=family, split=split,
+        id=f"{family}-{split}-{recording.key}{f'-{variant}' if variant else ''}", family=family, split=split,
         prompt=f"{context}\n{rng.choice(PLAN).format(said(recording.activity))}",
         gold="\n".join(say_steps(steps, scene)),
         world={

@@ -86,11 +86,14 @@ def tasks(out: Path, count: int, seed: int, plans: Path | None, as_json: bool) -
       groundling finetune embodied data=data
     """
     from dialog.finetune.saving import explained, write_whole
+    from embodied.collect import is_experience
     from embodied.tasks import plan_records, training_records
     from serve.progress import progress
 
     if plans and out.exists() and out.samefile(plans):
         raise click.UsageError("--out is the file of --plans, which would be lost. Give them different files.")
+    if is_experience(out):
+        raise click.UsageError(f"{out} holds collected experience, which would be lost. Use another --out.")
     collected = plan_records(plans, seed=seed) if plans else []  # a bad file is told of before the building
     with explained(out):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from filelock import FileLock, Timeout
 
 from embodied.collect import (
     CollectSettings,
@@ -168,6 +169,11 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     with only_writer(path), pytest.raises(CollectError, match="another process is collecting"):
         collect(EXPLORE, path, 2, workers=1)
+    with only_writer(path):
+        late = FileLock(f"{path}.lock")  # opened while another holds it, locked once that one is done
+    with only_writer(path), pytest.raises(Timeout):
+        late.acquire(timeout=0)
+    assert not list(tmp_path.glob("*.lock"))
 
 
 def test_kill_9_loses_and_doubles_nothing(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from embodied.evaluate.blind import things_listed
 from embodied.plan import goal_from_text
 from embodied.splits import EVAL_ACTIVITIES, Split, plan_recordings, seen_recordings, without_overlap
 from embodied.tasks import FAMILIES, TRAINING_FAMILIES, Item, build_family, majority_baseline, training_records
-from embodied.tasks.home_tasks import plan_item
+from embodied.tasks.build import PLAN_VARIANTS
+from embodied.tasks.home_tasks import RECOGNISE, plan_item, things_of
 from embodied.tasks.housework import alike, of_no_use, said, table, things_used
 from embodied.tasks.item import PLAN_FAMILIES, STORY_FAMILIES, choose
 from embodied.tasks.verify import read, verify
@@ -202,11 +203,25 @@ def test_no_plan_to_train_on_is_for_an_activity_and_things_of_evaluation(archive
     assert not set(held_out) & set(trained)
 
 
-def test_training_asks_about_no_recording_twice_and_counts_evenly() -> None:
+def test_training_asks_about_a_recording_again_in_other_words_and_counts_evenly() -> None:
     items = build_family("activity_recognition", "train", 2_000)
-    assert 200 < len(items) == len({item.id for item in items}) == len({item.prompt for item in items})
+    asked = Counter(item.id for item in items)
+    assert 200 < len(asked) < len(items) == len({item.prompt for item in items})
+    assert max(asked.values()) <= len(RECOGNISE)
     golds = Counter(item.gold for item in build_family("counting", "train", 60))
     assert max(golds.values()) - min(golds.values()) <= 2
+
+
+def test_recorded_plans_are_shown_again_with_their_things_in_another_order(archive: Archive) -> None:
+    plans = Counter("home" in item.world for item in build_family("plan_generation", "train", 40))
+    assert plans[True] >= 15
+    assert plans[False] >= 15
+    recording = max(plan_recordings(archive), key=lambda each: len(things_of(each.key)))
+    variants = [plan_item(random.Random(0), recording, "plan_generation", "train", i) for i in range(PLAN_VARIANTS)]
+    lists = [things_listed(item.prompt) for item in variants if item]
+    assert len({tuple(things) for things in lists}) == PLAN_VARIANTS
+    assert len({frozenset(things) for things in lists}) == 1
+    assert len({item.id for item in variants if item}) == PLAN_VARIANTS
 
 
 def test_unknown_families_are_named() -> None:

@@ -54,6 +54,16 @@ def test_the_plans_are_not_written_over(tmp_path: Path) -> None:
     assert plans.read_text() == "days of work\n"
 
 
+def test_examples_do_not_replace_collected_experience(tmp_path: Path) -> None:
+    out = tmp_path / "x.jsonl"
+    collect("explore", "-n", "1", "--steps", "2", "--workers", "1", "--out", str(out))
+    had = out.read_bytes()
+    result = collect("tasks", "-n", "1", "--out", str(out))
+    assert result.exit_code == 2
+    assert "x.jsonl holds collected experience, which would be lost. Use another --out." in result.stderr
+    assert out.read_bytes() == had
+
+
 def test_a_bad_file_of_plans_is_told_of_before_the_building(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("embodied.tasks.training_records", None)  # nothing may be built
     (tmp_path / "plans.jsonl").write_text("not an experience\n")
