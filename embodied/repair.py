@@ -36,6 +36,8 @@ class Repaired:
     steps: tuple[Step, ...]
     end: State
     changes: tuple[str, ...] = ()
+    already: tuple[Step, ...] = ()
+    """Steps that were left out because what they do was so already."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def repair(simulator: Simulator, plan: Sequence[Step | Reader], start: State | N
     state = initial(simulator.scene) if start is None else start
     done: list[Step] = []
     changes: list[str] = []
+    already: list[Step] = []
     for at, given in enumerate(plan):
         try:
             step = given if isinstance(given, Step) else given(state)
@@ -66,6 +69,7 @@ def repair(simulator: Simulator, plan: Sequence[Step | Reader], start: State | N
             done.append(step)
             continue
         if after.kind == "satisfied":
+            already.append(step)
             changes.append(f"left out {step.action.name.lower()}: {after.reason}")
             continue
         inserted: list[Step] = []
@@ -80,7 +84,7 @@ def repair(simulator: Simulator, plan: Sequence[Step | Reader], start: State | N
         changes.append(
             f"added {', '.join(s.action.name.lower() for s in inserted[:-1])} before {step.action.name.lower()}"
         )
-    return Repaired(tuple(done), state, tuple(changes))
+    return Repaired(tuple(done), state, tuple(changes), tuple(already))
 
 
 def _enable(simulator: Simulator, state: State, step: Step, inserted: list[Step], budget: int) -> State | Failure:

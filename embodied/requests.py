@@ -12,12 +12,13 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
 
 from embodied.archive import default_archive
-from embodied.world.names import ALSO_CALLED
+from embodied.world.names import ALSO_CALLED, is_called
 from embodied.world.scene import Node
 
 WORDS = Path(__file__).parent / "data" / "requests.yaml"
@@ -36,19 +37,36 @@ ASKING = re.compile(
 )
 POLITE = re.compile(r"^(?:(?:hi|hello|hey|ok|okay|please|so|and|well|now)[, ]+)+", re.IGNORECASE)
 IDLE = frozenset(
-    "a an the this that these those some any my our your his her their me us him them everyone own one two three four "
+    "a an the this that these those some any my our your his her their me us him them everyone own one "
     "family friend guest people together please just really quickly properly safely correctly best well now again "
-    "today tonight morning evening dirty hot cold big small little nice good fresh favorite favourite whole".split()
+    "today tonight morning evening big small little nice good favorite favourite".split()
 )
-"""Words that do not change what is done, and with what."""
+"""Words that do not change what is done, and with what. No number above one is: a plan handles what it handles."""
+TELLING = frozenset("dirty clean hot warm cold fresh whole".split())
+"""What a thing may be that changes everything: hot food does not go into the fridge. An activity that has one in `also`
+takes it before its own things: dirty dishes are washed, and nothing is washed with dirty water.
+"""
 LINKS = frozenset("and at for from home house in into on onto to using with".split())
 """Words between things. `off`, `out`, `down` and `without` are none: they make another order of it."""
 MEASURE = re.compile(r"\b(?:bit|bottle|bowl|cup|drink|glass|load|lot|mug|pile|pot) of\b")
 """An amount of what follows, as in `a load of laundry`."""
-ALSO_NAMED = ("basket", "bucket", "bulb", "cabinet", "counter", "kitchen table", "living room", "rack", "screen")
+ALSO_NAMED = (
+    "basket",
+    "bucket",
+    "bulb",
+    "cabinet",
+    "counter",
+    "kitchen table",
+    "living room",
+    "rack",
+    "radio",
+    "screen",
+)
 """Short and other names of things and rooms of homes."""
-ELSEWHERE = frozenset({"character", "console", "folder", "form"})
-"""Things of the recorded homes whose names mean something else to most people."""
+ELSEWHERE = frozenset({"character", "console", "dining room", "folder", "form", "freezer"})
+"""Names of the recorded homes that mean something else to most people. Their `freezer` is a fridge, and is said so; the
+dining room is said as kitchen.
+"""
 CHORES = (
     "air arrange boil bring brew carry change charge clean clear close cook cool cut dry dust empty feed fetch fill "
     "fold fry get grab hang heat iron load make microwave mix mop move open pack peel place polish pour prepare pull "
@@ -57,8 +75,13 @@ CHORES = (
 ).split()
 """What people do with the things of a home; an order begins with one of these words."""
 QUESTION = re.compile(
-    r"^(?:who|whose|whom|when|where|why|which|what|how|is|are|was|were|does|do|did|has|have|had|can|will)\b", re.I
+    r"^(?:(?:who|whose|whom|when|where|why|which|what|how|is|are|was|were|does|did|has|had)\b"
+    r"|(?:do|have|can|will)(?:n't)? (?:not )?(?:(?:i|you|we|he|she|they|it|any(?:one|body)|some(?:one|body))\b"
+    r"|(?:an?|the|my|your|our|his|her|their|these|those|this|that) (?:\w+ ){1,3}"
+    r"(?:be|been|come|do|done|fit|get|go|got|have|like|mean|need|stay|take|want|work)\b))",
+    re.IGNORECASE,
 )
+"""A question. `do`, `have`, `can` and `will` ask only before who does something: "do the dishes" is an order."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +98,8 @@ class Words:
     """Patterns such as `SWITCHON (light|floor_lamp)`; a recorded plan must have a step for each."""
     like: str = ""
     """The activity whose recordings serve where none of its own does it."""
+    same: str = ""
+    """Classes of things that it is done with in the same way, so that a plan for one of them serves for all."""
 
     @cached_property
     def own(self) -> frozenset[str]:
@@ -87,9 +112,18 @@ class Words:
         """The words of its phrases: a plan that does the activity need not touch what they name."""
         return frozenset(word for text in self.phrases for word in units(text))
 
+    def goes_with(self, word: str, thing: str) -> bool:
+        """Whether a thing that the activity is about may be called so."""
+        return word in self.also and (thing in self.things or thing in self.implied)
+
+    def serves(self, kind: str, name: str) -> bool:
+        """Whether a name may mean things of a class that the activity is done with in the same way."""
+        return bool(re.fullmatch(self.same, kind)) and answers(kind, name)
+
     def matches(self, said: Sequence[str]) -> int:
         """How many of its words an order has, phrases counting for three; 0 where the order is not about it."""
-        if strange(said[1:], self.own):
+        said = [word for word, of in pairwise([*said, ""]) if not (word in TELLING and self.goes_with(word, of))]
+        if strange(said[1:], self.own - TELLING):
             return 0
         phrases = sum(f"{' '.join(said)} ".startswith(f"{phrase} ") for phrase in self.phrases)
         verbs = sum(begins(said, verb) for verb in self.verbs)
@@ -106,6 +140,7 @@ def vocabulary() -> Mapping[str, Words]:
             **{kind: tuple(map(fold, entry.get(kind, ()))) for kind in ("verbs", "things", "phrases", "also")},
             does=tuple(entry["does"]),
             like=entry.get("like", ""),
+            same=entry.get("same", ""),
         )
         for activity, entry in table.items()
     }
@@ -114,8 +149,8 @@ def vocabulary() -> Mapping[str, Words]:
 @lru_cache(maxsize=1)
 def home_names() -> frozenset[str]:
     """What the things and rooms of homes are called, folded."""
-    classes = {name for name, _, _ in default_archive().body["kinds"]} - ELSEWHERE
-    said = {fold(text) for name in classes for text in (name, Node(0, name).spoken)}
+    classes = {name for name, _, _ in default_archive().body["kinds"]}
+    said = {fold(text) for name in classes for text in (name, Node(0, name).spoken)} - ELSEWHERE
     return frozenset(said.union(map(fold, ALSO_CALLED), map(fold, ALSO_NAMED)))
 
 
@@ -146,6 +181,12 @@ def units(order: str) -> list[str]:
 def named(order: str) -> list[str]:
     """The names of things and rooms of homes that an order holds after its first word."""
     return [word for word in units(order)[1:] if word in home_names()]
+
+
+def answers(thing: str, name: str) -> bool:
+    """Whether a folded name may mean things of a class, by their last word as well."""
+    node = Node(0, thing)
+    return is_called(node, name) or any(f" {fold(said)}".endswith(f" {name}") for said in (thing, node.spoken))
 
 
 def strange(said: Sequence[str], own: Collection[str]) -> list[str]:

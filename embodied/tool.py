@@ -13,8 +13,10 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from embodied.advice import Advice, known_plan, plain_order
+from embodied.advice import known_plan
+from embodied.orders import plain_order
 from embodied.requests import is_household, what_is_asked
+from embodied.telling import Advice
 from embodied.trial import try_out
 from toolset.tool import Result, Source, Tool
 

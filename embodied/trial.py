@@ -1,10 +1,11 @@
 """Trying a plan that a model proposed: it is run in a simulated home, mended, and taken only where it does what was
 asked.
 
-What was asked is measured by a plan that is known to work, where there is one: the proposal must take the ordered step,
-or one of the known plan's steps and bring about half of what that brings about. Without one, it must handle what the
-order names. Nothing that a model wrote is handed on: a plan comes back as the simulator's steps, and a refusal in words
-of ours.
+What was asked is measured by a plan that is known to work, where there is one. Of a plain order the proposal must take
+the ordered step, leave it done, and do little else. Of an activity it must do what every recorded plan must do, half of
+the known plan's deeds and half of what they bring about, and with each thing only what people do to it. Without a known
+plan it must do what the order's verb says (`chores`). Nothing that a model wrote is handed on: a plan comes back as the
+simulator's steps, and a refusal in words of ours.
 Boundary: judges plans; `tool` decides what to say instead of a refused one.
 """
 
@@ -15,14 +16,20 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
-from embodied.advice import GOING, Advice, by_activity, handles, homes, sensible, skeleton
+from embodied.advice import by_activity, does_it, handles, in_place, skeleton
+from embodied.chores import done_as_said
+from embodied.dangers import sensible
+from embodied.deeds import HARMLESS, PREPARING, Deed, alike, deed, deeds, tell, written
+from embodied.demands import never
 from embodied.errors import GoalError
+from embodied.orders import homes
 from embodied.plan.goal import Fact, goal_between
 from embodied.reading import Memory, leads_nowhere, read_step
 from embodied.repair import Reader, Repaired, repair
 from embodied.requests import fold, named
+from embodied.telling import Advice
 from embodied.world.names import is_called
-from embodied.world.program import render_line
+from embodied.world.program import execute, render_line
 from embodied.world.scene import INSIDE, ON, RIGHT, STATE, Scene
 from embodied.world.simulator import Simulator, Step
 from embodied.world.state import State, initial
@@ -33,14 +40,7 @@ LONGEST_PLAN = 40
 LONGEST_STEP = 120
 """Characters."""
 ENOUGH = 0.5
-"""Share of what a known plan brings about that a proposal must bring about."""
-PREPARING = frozenset(
-    {Action.GRAB, Action.DROP, Action.OPEN, Action.CLOSE, Action.PLUGIN, Action.SIT, Action.LIE, Action.PUTOBJBACK}
-)
-"""Deeds that any plan may need; all others must be with things that the request is about."""
-
-Deed = tuple[Action, tuple[str, ...]]
-"""What is done to things of which classes."""
+"""Share of a known plan's telling deeds that a proposal must do, and of what it brings about."""
 Group = tuple[int, str, str]
 """Facts of one kind about things of one class: STATE and a state's name, ON or RIGHT (held) and another class."""
 
@@ -77,46 +77,61 @@ def read_sentence(sentence: str, simulator: Simulator, memory: Memory, state: St
 def does(order: str, scene: Scene, plan: Repaired, known: Advice | None) -> bool:
     """Whether a plan that runs does what the order asks for, and nothing with things that have no part in it."""
     done = deeds(plan.steps, scene)
-    things = {name for _, names in done for name in names}
-    about = {name for name in things if is_named(order, scene, name)}
+    lines = tuple(render_line(step, scene) for step in plan.steps)
+    if not in_place(order, scene, plan.steps):
+        return False
     if known is None:
-        acts = any(action not in PREPARING and about & {*names} for action, names in done)
-        touched = skeleton(tuple(render_line(step, scene) for step in plan.steps))
-        return acts and handles(touched, named(order)) and keeps_to(done, about)
+        handled = handles(skeleton(lines), named(order)) and not never().avoided(map(tell, done))
+        return handled and done_as_said(order, scene, plan.steps)
     wanted = deeds(known.plan.steps, scene)
-    about |= {name for _, names in wanted for name in names}
     if known.ordered:
-        return deed(known.plan.steps[-1], scene) in [deed(step, scene) for step in plan.steps] and keeps_to(done, about)
-    about |= {name for recording in by_activity(known.activity) for name, _ in skeleton(recording.lines)}
-    if not keeps_to(done, about):
+        about = {name for _, names in wanted for name in names}
+        taken = deed(known.ordered, scene) in [deed(step, scene) for step in plan.steps]
+        return taken and lasts(known, plan.end) and all(
+            each in wanted or each[0] in PREPARING or (each[0] in HARMLESS and {*each[1]} <= about) for each in done
+        )  # fmt: skip
+    # A computer that is on already need not be switched on, but the plan must have thought of it.
+    meant = (*plan.steps, *plan.already)
+    lines = tuple(render_line(step, scene) for step in meant)
+    done = deeds(meant, scene)
+    if not does_it(order, lines) or not keeps_to(done, customs(known.activity, wanted), order, scene):
         return False
-    telling = {each for each in wanted if each[0] not in PREPARING} or {*wanted}
-    shared = telling & {*done}
-    if not shared:
-        return False
+    telling = {alike(each) for each in wanted if each[0] not in PREPARING} or {*map(alike, wanted)}
     brought = brings_about(known, plan.end)
-    return (len(shared) / len(telling) if brought is None else brought) >= ENOUGH
+    return min(len(telling & {*map(alike, done)}) / len(telling), 1.0 if brought is None else brought) >= ENOUGH
 
 
-def keeps_to(done: Sequence[Deed], about: set[str]) -> bool:
-    """Whether every deed is with things that a plan is about. What such a thing is put on, in or into is one of them
-    from then on: milk for the pot, the pot for the oven, and so the oven.
+def lasts(known: Advice, end: State) -> bool:
+    """Whether what the ordered step brings about still holds at the end of another plan: milk that was put into the
+    fridge is there, and was not taken out and drunk.
     """
-    about = set(about)
-    for _ in done:
-        about |= {place for _, names in done if names and names[0] in about for place in names[1:]}
-    return all(names[0] in about for action, names in done if action not in PREPARING and names)
+    at = known.plan.steps.index(known.ordered) if known.ordered else -1
+    before, after = (execute(Simulator(known.scene), known.plan.steps[:done]).state for done in (at, at + 1))
+    try:
+        facts = goal_between(before, after).facts
+    except GoalError:
+        return True
+    return all(count(each, end) >= count(each, known.plan.end) for each in {group(fact, known.scene) for fact in facts})
 
 
-def deed(step: Step, scene: Scene) -> Deed:
-    """A step without saying which of several alike things; putting in and putting on are one."""
-    action = Action.PUTBACK if step.action is Action.PUTIN else step.action
-    return action, tuple(scene.nodes[i].name for i in (step.target, step.second) if i >= 0)
+def customs(activity: str, wanted: Sequence[Deed]) -> set[tuple[Action, str]]:
+    """What people do to which things when they do an activity, and what `wanted` does; actions by their family."""
+    recorded = [done for recording in by_activity(activity) for done, _ in written(recording.lines)]
+    return {(action, name) for action, names in map(alike, (*wanted, *recorded)) for name in names}
 
 
-def deeds(steps: Sequence[Step], scene: Scene) -> list[Deed]:
-    """What is done, without going places."""
-    return [deed(step, scene) for step in steps if step.action not in GOING]
+def keeps_to(done: Sequence[Deed], usual: set[tuple[Action, str]], order: str, scene: Scene) -> bool:
+    """Whether each deed is one that people do to each of its things, the place where a thing goes included: coffee
+    goes into the coffee maker and not into the toilet. To a thing of the order that nobody used they may do what they
+    do to others.
+    """
+    known, actions = {name for _, name in usual}, {action for action, _ in usual}
+
+    def part(action: Action, name: str) -> bool:
+        return (action, name) in usual if name in known else action in actions and is_named(order, scene, name)
+
+    others = [each for each in done if each[0] not in PREPARING and not (each[0] in HARMLESS and {*each[1]} <= known)]
+    return all(part(action, name) for action, names in map(alike, others) for name in names)
 
 
 def brings_about(known: Advice, end: State) -> float | None:

@@ -6,14 +6,19 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from dialog.decoder import DecoderInfo, FinishReason, Sample, Sampling
-from embodied.advice import Advice, known_plan
+from embodied.advice import by_activity, concise, known_plan
+from embodied.orders import plain_order
 from embodied.propose import model_proposer
+from embodied.repair import Repaired, repair
+from embodied.telling import Advice
 from embodied.tool import VirtualHome
 from embodied.trial import try_out
+from embodied.world import Simulator, initial
 from serve.assemble import CPU_PLAN_TOKENS, AgentOptions, assemble
 from toolset import Result, Toolset
 
@@ -97,7 +102,7 @@ async def test_a_broken_proposal_is_mended() -> None:
     assert result is not None
     steps = [line.split(". ", 1)[1] for line in result.text.splitlines() if line[:1].isdigit()]
     assert steps[0] == "Walk to the milk."
-    assert steps[-3:] == ["Grab the milk.", "Walk to the fridge.", "Put the milk in the fridge."]
+    assert steps[-3:] == ["Walk to the fridge.", "Open the fridge.", "Put the milk in the fridge."]
 
 
 @pytest.mark.parametrize(
@@ -201,6 +206,98 @@ def test_a_plan_that_only_leads_up_to_what_was_asked_is_refused(order: str, step
 def test_a_good_plan_is_taken(order: str, steps: list[str]) -> None:
     tried = try_out(order, steps, known_plan(order))
     assert isinstance(tried, Advice), tried
+
+
+@pytest.mark.parametrize(
+    ("order", "steps"),
+    [
+        ("wash my shirt", ["Put the shirt in the oven.", "Switch on the oven.", "Put the pants in the washing machine.",
+                           "Switch on the washing machine."]),
+        ("wash my shirt", ["Put the pants in the washing machine.",
+                           "Pour the laundry detergent into the washing machine.", "Switch on the washing machine."]),
+        ("wash my clothes", ["Switch on the washing machine."]),
+        ("make coffee", ["Put the coffee filter in the coffee maker.", "Put the ground coffee in the toilet.",
+                         "Switch on the coffee maker."]),
+        ("make coffee", ["Put the coffee filter in the oven.", "Switch on the oven."]),
+        ("make coffee", ["Switch on the coffee maker."]),
+        ("use the dishwasher", ["Switch on the dishwasher."]),
+        ("put the milk in the fridge", ["Put the milk in the toilet.", "Put the milk in the fridge."]),
+        ("put the milk in the fridge", ["Put the milk in the fridge.", "Grab the milk.", "Drink the milk."]),
+        ("put the milk in the fridge", ["Drink the milk.", "Put the milk in the fridge."]),
+        ("open the fridge", ["Open the fridge.", "Close the fridge."]),
+        ("turn on the TV", ["Switch on the television.", "Switch off the television."]),
+        ("sit on the chair", ["Sit on the chair.", "Stand up.", "Walk to the kitchen."]),
+        ("grab a cup", ["Grab the cup.", "Put the cup on the table."]),
+    ],
+)  # fmt: skip
+def test_a_plan_does_what_was_asked_leaves_it_so_and_does_nothing_else(order: str, steps: list[str]) -> None:
+    assert try_out(order, steps, known(order)) == "did not do what was asked"
+
+
+def known(order: str) -> Advice:
+    advice = known_plan(order) or plain_order(order)
+    assert advice is not None
+    return advice
+
+
+@pytest.mark.parametrize(
+    ("order", "steps"),
+    [
+        ("put the milk in the fridge", ["Put the milk in the fridge.", "Close the fridge."]),
+        ("turn on the TV", ["Switch on the television.", "Sit on the couch.", "Watch the television."]),
+        ("wash my shirt", ["Put the shirt in the washing machine.",
+                           "Pour the laundry detergent into the washing machine.", "Switch on the washing machine."]),
+        ("wash my hands", ["Walk to the bathroom.", "Switch on the faucet.", "Grab the soap.", "Wash the hands.",
+                           "Rinse the hands."]),
+        ("set the table", ["Put the plate on the table.", "Put the fork on the table.", "Put the cup on the table."]),
+        ("turn on the light in the bedroom", ["Walk to the bedroom.", "Switch on the light."]),
+    ],
+)  # fmt: skip
+def test_a_plan_of_other_steps_than_the_known_one_is_taken_where_it_does_the_same(order: str, steps: list[str]) -> None:
+    tried = try_out(order, steps, known(order))
+    assert isinstance(tried, Advice), tried
+
+
+def test_what_is_asked_for_in_a_room_is_done_there_and_nowhere_else() -> None:
+    order = "read a book in the bedroom"
+    reading = ["Grab the book.", "Read the book."]
+    assert isinstance(try_out(order, ["Walk to the bedroom.", *reading], known(order)), Advice)
+    elsewhere = ["Walk to the bedroom.", "Grab the book.", "Walk to the kitchen.", "Read the book."]
+    assert isinstance(tried := try_out("read a book", elsewhere, known(order)), Advice), tried
+    assert try_out("turn on the light in the bedroom", ["Walk to the bedroom.", "Switch on the light.",
+                   "Walk to the kitchen.", "Switch on the television."], known("turn on the light in the bedroom")) == (
+        "did not do what was asked"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("order", "key", "steps", "mistake"),
+    [
+        (
+            "use the dishwasher",
+            "file201_1",
+            ["Put the plate in the dishwasher.", "Switch on the dishwasher."],
+            "Put the dish soap in the dishwasher.",
+        ),
+        (
+            "wash my clothes",
+            "file1073_2",
+            ["Put the pants in the washing machine.", "Pour the laundry detergent into the washing machine.",
+             "Switch on the washing machine."],
+            "Put the laundry basket in the washing machine.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_that_many_people_recorded_is_refused(order: str, key: str, steps: list[str], mistake: str) -> None:
+    """In a home that has what the mistake takes; the known plan's own home may have none."""
+    advice = known(order)
+    recording = next(each for each in by_activity(advice.activity) if each.key == key)
+    simulator = Simulator(recording.scene)
+    plan = repair(simulator, concise(recording, simulator))
+    assert isinstance(plan, Repaired)
+    advice = replace(advice, scene=recording.scene, plan=plan, start=initial(recording.scene))
+    assert isinstance(try_out(order, steps, advice), Advice)
+    assert try_out(order, [mistake, *steps], advice) == "did not do what was asked"
 
 
 @pytest.mark.parametrize(

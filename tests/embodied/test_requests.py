@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from embodied.advice import Advice, concise, known_plan, plain_order
+from embodied.advice import concise, known_plan
 from embodied.archive import Archive
+from embodied.orders import plain_order
 from embodied.repair import Repaired, repair
 from embodied.requests import is_household, known_activity, named, units, vocabulary, what_is_asked
+from embodied.telling import Advice, tell_steps
 from embodied.tool import VirtualHome
-from embodied.wording import say_steps
 from embodied.world import Simulator, initial
 
 ASKED = {
@@ -17,6 +18,10 @@ ASKED = {
     "Wash clothes": [
         "What is the best way to wash my clothes?",
         "I want to do a load of laundry",
+        "do the laundry",
+        "do the dirty laundry",
+        "How do I wash a dress?",
+        "How do I wash towels?",
         "How do I load the washing machine?",
     ],
     "Turn on light": [
@@ -26,24 +31,35 @@ ASKED = {
     ],
     "Watch TV": ["I want to watch TV", "Can you tell me how to watch a movie?", "what are the steps for watching TV?"],
     "Change TV channel": ["How can I change the TV channel?", "switch channels"],
-    "Work": ["How do I work from home?", "I need to do some work"],
+    "Work": ["How do I work from home?", "I need to do some work", "do work"],
     "Relax on sofa": ["What is the best way to relax on the sofa?", "sit down on the couch"],
     "Browse internet": ["How can I browse the internet?", "I'd like to surf the web"],
-    "Drink": ["I want to drink a glass of water", "How do I have some water?"],
+    "Drink": ["I want to drink a glass of water", "How do I have some water?", "have some water"],
     "Pick up phone": ["How do I answer the phone?", "please pick the phone up"],
     "Read book": ["I would like to read a book", "help me read a novel"],
     "Wash dishes with dishwasher": ["How do I use the dishwasher?", "wash the dirty dishes in the dishwasher"],
-    "Wash dishes by hand": ["What's the best way to wash the dishes?", "How can I do the dishes by hand?"],
+    "Wash dishes by hand": [
+        "What's the best way to wash the dishes?",
+        "How can I do the dishes by hand?",
+        "do the dishes",
+        "do the washing up",
+        "wash the dirty dishes",
+        "How do I wash the cup?",
+    ],
     "Pet cat": ["How do I pet a cat?", "I want to stroke the cat"],
     "Put groceries in Fridge": ["How should I store my groceries?", "Put the food in the refrigerator, please"],
     "Listen to music": ["How can I listen to music?", "let's play some music"],
-    "Wash hands": ["What is the best way to wash my hands?", "Hello, how do I wash my hands with soap?"],
+    "Wash hands": [
+        "What is the best way to wash my hands?",
+        "Hello, how do I wash my hands with soap?",
+        "wash my dirty hands",
+    ],
     "Write an email": ["How do I write an email to a friend?", "I want to send an e-mail"],
     "Wash teeth": ["What is the right way to clean my teeth?", "wash teeth"],
     "Brush teeth": ["What is the best way to brush my teeth?", "how to brush teeth"],
     "Go to toilet": ["OK, how do I use the toilet?", "I need to go to the toilet"],
-    "Go to sleep": ["How can I fall asleep?", "I want to go to bed"],
-    "Set up table": ["How do I set the table for four people?", "please lay the dinner table"],
+    "Go to sleep": ["How can I fall asleep?", "I want to go to bed", "have a nap"],
+    "Set up table": ["How do I set the table for my guests?", "please lay the dinner table"],
     "Cook some food": ["What is the best way to cook dinner?", "How do I make a meal?"],
     "Get some water": ["How do I get some water?", "I want to fetch a cup of water"],
 }
@@ -228,6 +244,32 @@ How do I switch on the news?
 How do I type faster on the keyboard?
 How do I write to a file?
 How do I get a clean plate?
+How do I set the table for four people?
+drink dirty water
+drink hot milk
+wash my hands with dirty water
+wash the dishes with dirty water
+touch a hot oven
+put a hot pot on the bed
+put hot food in the fridge
+eat dirty food
+How do I get the water hot?
+put two cups on the table
+put the ice cream in the freezer
+put the food in the freezer
+open the freezer
+go to the dining room
+do you drink milk
+do the dishes need soap
+do my clothes need washing
+have you washed the dishes
+can the cat drink milk
+will the milk go in the fridge
+How do I wash the newspaper?
+How do I wash the water?
+scrub the cat
+rinse the chair
+wash my face
 """.strip().splitlines()
 """Requests that only look like ones for a household plan."""
 
@@ -252,12 +294,13 @@ def test_plain_orders_are_done(request_: str, step: str) -> None:
     assert known_plan(order) is None
     advice = plain_order(order)
     assert advice is not None
-    assert steps(advice)[-1] == step
+    assert advice.ordered is not None
+    assert steps(advice)[advice.plan.steps.index(advice.ordered)] == step
 
 
 def steps(advice: Advice | None) -> list[str]:
     assert advice is not None
-    return [line.split(". ", 1)[1] for line in say_steps(advice.plan.steps, advice.scene)]
+    return [line.split(". ", 1)[1] for line in tell_steps(advice.plan.steps, advice.scene)]
 
 
 @pytest.mark.parametrize("request_", NOT_ASKED)
@@ -286,7 +329,7 @@ def test_a_model_is_asked_only_about_what_homes_hold() -> None:
         ("drink water from a cup", "Drink from the cup.", "recorded plan for: Drink"),
         ("brush my teeth", "Wash the teeth.", "recorded plan for: Wash teeth"),
         ("brush my teeth with toothpaste", "Squeeze the toothpaste.", "recorded plan for: Wash teeth"),
-        ("cook dinner", "Put the pasta on the sauce pan.", "recorded plan for: Cook some food"),
+        ("cook dinner", "Put the pasta in the sauce pan.", "recorded plan for: Cook some food"),
         ("use the toilet", "Sit on the toilet.", "recorded plan for: Go to toilet"),
         ("wash the bowl", "Rinse the bowl.", "recorded plan for: Wash dishes by hand"),
         ("wash my shirt", "Put the shirt in the washing machine.", "recorded plan for: Wash clothes"),
@@ -312,7 +355,7 @@ def test_the_end_is_told_of_the_thing_that_it_is_true_of(archive: Archive) -> No
     plan = repair(simulator, concise(recording, simulator))
     assert isinstance(plan, Repaired)
     advice = Advice("cook some food", recording.scene, plan, initial(recording.scene), "recorded")
-    assert {"Pour the water into the first pot.", "Put the second pot in the oven."} <= {*steps(advice)}
+    assert {"Pour the water into the first pot.", "Put the second pot on the stove."} <= {*steps(advice)}
     assert advice.outcome() == (
-        "the oven is switched on, the water is in the first pot and the second pot is in the oven"
+        "the stove is switched on, the water is in the first pot and the second pot is on the stove"
     )

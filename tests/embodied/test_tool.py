@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from embodied.advice import known_plan
+from embodied.advice import known_plan, sound
 from embodied.archive import Archive
+from embodied.deeds import tell, written
+from embodied.demands import table
 from embodied.errors import ProgramError
 from embodied.reading import read_step
 from embodied.repair import Rejected, Repaired, repair
-from embodied.requests import known_activity, what_is_asked
+from embodied.requests import known_activity, vocabulary, what_is_asked
 from embodied.splits import EVAL_ACTIVITIES
 from embodied.tool import VirtualHome
 from embodied.wording import say_steps
@@ -47,7 +50,7 @@ async def test_coffee_comes_with_a_plan_that_works() -> None:
         ("What are the steps to set the table?", "on the table."),
         ("go to sleep", "Lie down on the bed."),
         ("Please put the milk in the fridge", "Put the milk in the fridge."),
-        ("How do I wash the cup?", "Wash the cup."),
+        ("How do I wash the cup?", "Scrub the cup."),
         ("turn on the TV", "Switch on the television."),
         ("How do I open the refrigerator?", "Open the fridge."),
     ],
@@ -89,6 +92,101 @@ def test_known_activities_have_a_plan_that_runs(activity: str) -> None:
     advice = known_plan(order)
     assert advice is not None
     assert execute(Simulator(advice.scene), advice.plan.steps).ok
+
+
+def told(order: str) -> list[str]:
+    advice = known_plan(order)
+    assert advice is not None
+    return say_steps(advice.plan.steps, advice.scene)
+
+
+@pytest.mark.parametrize("order", ["use the dishwasher", "wash dishes with the dishwasher", "run the dishwasher",
+                                   "put the dishes in the dishwasher", "load the dishwasher with plates"])  # fmt: skip
+def test_dishes_go_into_the_dishwasher_and_no_dish_soap(order: str) -> None:
+    steps = told(order)
+    assert any(re.search(r"Put the (plate|cup|bowl|drinking glass) in the dishwasher", step) for step in steps)
+    assert not [step for step in steps if "dish soap" in step]
+
+
+@pytest.mark.parametrize("order", ["wash clothes", "do laundry", "use the washing machine", "load the washing machine",
+                                   "wash my shirt", "wash my pants"])  # fmt: skip
+def test_garments_go_into_the_washing_machine_and_not_their_basket(order: str) -> None:
+    steps = told(order)
+    assert any(re.search(r"Put the (pants|shirt|dress) in the washing machine", step) for step in steps)
+    assert not [step for step in steps if "basket in the washing machine" in step or " soap" in step]
+    assert any("detergent into the washing machine" in step for step in steps)
+
+
+@pytest.mark.parametrize("order", ["wash my shirt", "use the dishwasher", "set the table", "make coffee"])
+def test_no_recording_that_is_given_makes_a_known_mistake(order: str) -> None:
+    activity = known_activity(order)
+    assert activity is not None
+    for recording in sound(order):
+        assert not table()[activity].avoided(tell(done) for done, _ in written(recording.lines))
+
+
+@pytest.mark.parametrize(("order", "needed"), [
+    ("wash my hands", {"Wipe the hands.", "Switch off the faucet."}),
+    ("set the table", {f"Put the {thing} on the table." for thing in ("plate", "knife", "fork", "cup")}),
+    ("make coffee", {"Put the coffee filter in the coffee maker.", "Pour the water into the coffee maker."}),
+])  # fmt: skip
+def test_the_best_recorded_plan_comes_first(order: str, needed: set[str]) -> None:
+    steps = {step.split(". ", 1)[1] for step in told(order)}
+    assert needed <= steps
+    assert not [step for step in steps if "second" in step]
+
+
+@pytest.mark.parametrize("activity", [activity for activity, words in vocabulary().items() if not words.like])
+def test_no_recorded_plan_leaves_the_water_running(activity: str) -> None:
+    for recording in sound(recorded_order(activity))[:1]:
+        start, end = initial(recording.scene), execute(Simulator(recording.scene), recording.program.steps).state
+        faucets = recording.scene.by_name.get("faucet", ())
+        assert not [i for i in faucets if end.has(i, "ON") and not start.has(i, "ON")]
+
+
+def recorded_order(activity: str) -> str:
+    words = vocabulary()[activity]
+    return words.phrases[0] if words.phrases else f"{words.verbs[0]} {words.things[0]}"
+
+
+@pytest.mark.parametrize(("order", "room", "thing"), [
+    ("turn on the light", None, "light"),
+    ("switch on the lamp", None, "floor_lamp"),
+    ("turn on the light in the bedroom", "bedroom", "light"),
+    ("turn on the bedroom light", "bedroom", "light"),
+    ("turn on the lamp in the bedroom", "bedroom", "floor_lamp"),
+    ("turn on the kitchen light", "dining_room", "light"),
+    ("put on the light in the kitchen", "dining_room", "light"),
+    ("switch on the living room light", "home_office", "light"),
+])  # fmt: skip
+def test_one_light_is_one_light_and_in_the_room_that_was_named(order: str, room: str | None, thing: str) -> None:
+    advice = known_plan(order)
+    assert advice is not None
+    nodes, start = advice.scene.nodes, advice.start
+    [switched] = [step.target for step in advice.plan.steps if step.action is Action.SWITCHON]
+    rooms = [nodes[step.target].name for step in advice.plan.steps if advice.scene.rooms >> step.target & 1]
+    assert nodes[switched].name == thing
+    place = start.room(switched)
+    assert place is not None
+    assert room is None or (nodes[place].name == room and {*rooms} <= {room})
+
+
+@pytest.mark.parametrize(
+    ("order", "room"),
+    [("read a book in the bedroom", "bedroom"), ("listen to music in the bedroom", "bedroom"),
+     ("drink water in the kitchen", "dining_room"), ("wash my hands in the bathroom", "bathroom")],
+)  # fmt: skip
+def test_what_is_asked_for_in_a_room_is_done_there(order: str, room: str) -> None:
+    advice = known_plan(order)
+    assert advice is not None
+    last = execute(Simulator(advice.scene), advice.plan.steps).state.room(advice.scene.character)
+    assert last is not None
+    assert advice.scene.nodes[last].name == room
+
+
+def test_no_plan_is_given_where_nobody_did_it_in_the_room() -> None:
+    assert known_plan("watch TV in the bedroom") is None
+    assert known_plan("wash my hands in the kitchen") is None
 
 
 async def test_a_proposed_plan_is_mended() -> None:
