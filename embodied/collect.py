@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from itertools import islice
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +61,36 @@ class CollectSettings(BaseModel):
     facts: int = Field(default=4, ge=1, description="Most facts of a sampled goal (plans).")
     simulations: int = Field(default=2_000, ge=1, description="Search budget per goal (plans).")
     steps: int = Field(default=20, ge=1, description="Successful steps per exploration.")
+
+
+class Entry(BaseModel):
+    """What every line of a file must have, so that who reads it finds that there; its further fields are free."""
+
+    model_config = ConfigDict(strict=True)
+
+    id: int
+    room: str | None = None
+
+
+class PlanEntry(Entry):
+    """A line of `collect plans`."""
+
+    kind: Literal["plans"]
+    goal_text: str
+    plan: list[str]
+    plan_text: list[str]
+    found: bool
+
+
+class ExploreEntry(Entry):
+    """A line of `collect explore`."""
+
+    kind: Literal["explore"]
+    actions: list[str]
+    moves: list[dict[str, Any]]
+
+
+SHAPES: dict[str, type[Entry]] = {"plans": PlanEntry, "explore": ExploreEntry}
 
 
 def seed_of(settings: CollectSettings, number: int) -> int:
@@ -133,7 +164,8 @@ def only_writer(path: Path) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):  # Windows keeps open files
-            Path(f"{path}.lock").unlink()  # while it is held: who opened it and locks it later finds it gone, and retries
+            # while it is held: who opened it and locks it later finds it gone, and retries
+            Path(f"{path}.lock").unlink()
         lock.release()
 
 
@@ -155,7 +187,7 @@ def open_file(path: Path, settings: CollectSettings) -> set[int]:
         try:
             entry = json.loads(line)
             if number > 1:
-                held.add(int(entry["id"]))
+                held.add(SHAPES[settings.kind].model_validate(entry).id)
             elif entry != header:
                 if entry.get("format") != FORMAT:
                     raise ValueError
@@ -263,11 +295,11 @@ def end_with_parent() -> None:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The settings in a file's header. Raises CollectError where there is none."""
+    """The settings in a file's header. Raises CollectError where there are none."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             header = json.loads(file.readline())
-        if header["format"] != FORMAT:
+        if header["format"] != FORMAT or not isinstance(header["settings"], dict):
             raise ValueError
         return header["settings"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -283,18 +315,25 @@ def is_experience(path: Path) -> bool:
 
 
 def read_experience(path: Path) -> Iterator[Experience]:
-    """The experiences of a file, each id once. Raises CollectError for an unreadable line, naming it."""
+    """The experiences of a file, each id once. Raises CollectError for a line that cannot be read or lacks what the
+    header's kind of experience has, naming it.
+    """
+    kind = read_settings(path).get("kind")
+    shape = SHAPES.get(str(kind))
+    if shape is None:
+        raise CollectError(f"{path} holds experience of an unknown kind, {kind!r}. Move it away and collect again.")
     seen: set[int] = set()
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
+    with path.open("rb") as file:
+        for number, line in enumerate(islice(file, 1, None), 2):
             try:
                 entry = json.loads(line)
+                held = shape.model_validate(entry).id
             except ValueError:
-                raise CollectError(
-                    f"{path} is broken at line {number}. Run the same collection again to mend it."
-                ) from None
-            if number > 1 and entry["id"] not in seen:
-                seen.add(entry["id"])
+                half = not line.endswith(b"\n")  # the same collection cuts a half-written last line off, no other
+                remedy = "Run the same collection again to mend it" if half else "Move it away and collect again"
+                raise CollectError(f"{path} is broken at line {number}. {remedy}.") from None
+            if held not in seen:
+                seen.add(held)
                 yield entry
 
 

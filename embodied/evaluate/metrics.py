@@ -13,6 +13,7 @@ from operator import and_, or_
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embodied.errors import GoalError, ProgramError
 from embodied.plan.goal import Fact, Goal, goal_from_text
@@ -157,9 +158,48 @@ def interval(values: Sequence[float], groups: Sequence[str] | None = None, *, se
     """
     if not values:
         return 0.0, 0.0
-    names: dict[object, int] = {}
-    of = [names.setdefault(name, len(names)) for name in (range(len(values)) if groups is None else groups)]
+    of = numbered(range(len(values)) if groups is None else groups)
     sums, counts = np.bincount(of, values), np.bincount(of)
-    drawn = np.random.default_rng(seed).integers(0, len(names), (RESAMPLES, len(names)))
+    drawn = np.random.default_rng(seed).integers(0, len(sums), (RESAMPLES, len(sums)))
     low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def numbered(groups: Sequence[object]) -> list[int]:
+    """Each value's group as a number, counted as they first appear."""
+    names: dict[object, int] = {}
+    return [names.setdefault(name, len(names)) for name in groups]
+
+
+def drawn_gains(
+    base: Sequence[float], tuned: Sequence[float], groups: Sequence[str], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """One family's relative improvement, (tuned - base) / base, in each of `RESAMPLES` bootstrap draws.
+
+    A group is drawn with the scores of both models, because both answered the same items. NaN where the base drawn
+    is 0, as it has no relative improvement then. Several families share one `rng`: drawn alike, they would seem to
+    rise and fall together.
+    """
+    of = numbered(groups)
+    before, after = np.bincount(of, base), np.bincount(of, tuned)
+    drawn = rng.integers(0, len(before), (RESAMPLES, len(before)))
+    under, over = before[drawn].sum(axis=1), after[drawn].sum(axis=1)
+    return np.divide(over - under, under, out=np.full(RESAMPLES, np.nan), where=under > 0)
+
+
+def mean_gain_interval(gains: Sequence[NDArray[np.float64]]) -> tuple[float, float] | None:
+    """95% interval of the mean over families of what `drawn_gains` gave for each, all families in one draw.
+
+    In a draw a family without a gain is left out of the mean, as the mean over all items leaves it out; a draw in
+    which none has one is left out itself. None where no draw is left.
+    """
+    if not gains:
+        return None
+    drawn = np.array(gains)
+    has = ~np.isnan(drawn)
+    some = has.any(axis=0)
+    if not some.any():
+        return None
+    means = np.where(has, drawn, 0.0).sum(axis=0)[some] / has.sum(axis=0)[some]
+    low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)

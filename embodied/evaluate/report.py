@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from embodied.errors import TaskError
 from embodied.evaluate.blind import best_templates
-from embodied.evaluate.metrics import interval
+from embodied.evaluate.metrics import drawn_gains, interval, mean_gain_interval
 from embodied.evaluate.run import FamilyScores
 from embodied.tasks.item import Item, majority_baseline
 
@@ -17,6 +20,7 @@ OUTCOMES = ("executable", "goal_success", "mended_executable", "mended_goal_succ
 """Shares over all plans: as written, and with the steps that `embodied.repair` puts in."""
 PLAN_FIGURES = (*OUTCOMES, *(f"chosen_{name}" for name in OUTCOMES))
 """Of the likeliest plan, and of the one that the home chose from several."""
+GAIN, MEAN_GAIN = "relative_improvement", "mean_relative_improvement"
 
 
 def mean(values: Sequence[float]) -> float:
@@ -56,17 +60,25 @@ def pooled(scores: Scores, about: Mapping[str, Sequence[str]], name: str, key: s
     return {key: round(mean(values), 4), f"{key}_low": round(low, 4), f"{key}_high": round(high, 4)}
 
 
+def spanned(key: str, value: float | None, span: tuple[float, float] | None) -> dict[str, float | None]:
+    """A figure with its interval, rounded, as `key`, `key_low` and `key_high`."""
+    found = {key: value, f"{key}_low": span and span[0], f"{key}_high": span and span[1]}
+    return {name: None if each is None else round(each, 4) for name, each in found.items()}
+
+
 def compare(items: Sequence[Item], base: Scores, tuned: Scores | None = None) -> dict[str, Any]:
     """One object with every family's figures.
 
     `low` and `high` are the tuned model's interval, or the base model's where there is none. Intervals draw what items
     are about (`asked_about`). The relative improvement is (tuned - base) / base; a family on which the base scores 0
-    has none and is left out of the mean, `left_out` names it. Without a model, choices have `majority`, plans
+    has none and is left out of the mean, `left_out` names it. Its interval and the mean's draw base and tuned together
+    (`drawn_gains`). Without a model, choices have `majority`, plans
     have `template` and what comes of running it (`blind`).
     """
     tasks: dict[str, Any] = {}
     of = {name: [item for item in items if item.family == name] for name in base}
     about = {name: [asked_about(item) for item in asked] for name, asked in of.items()}
+    rng, drawn = np.random.default_rng(0), list[NDArray[np.float64]]()
     blind = {name: best_templates(of[name]) for name, family in base.items() if family.metric == "rouge_l"}
     for name, family in base.items():
         other = tuned[name] if tuned else None
@@ -82,8 +94,13 @@ def compare(items: Sequence[Item], base: Scores, tuned: Scores | None = None) ->
             "tuned": round(mean(other.scores), 4) if other else None,
             "low": round(low, 4),
             "high": round(high, 4),
-            "relative_improvement": round((mean(other.scores) - at) / at, 4) if other and at else None,
         }
+        gain = span = None
+        if other and at:
+            gain = (mean(other.scores) - at) / at
+            drawn.append(drawn_gains(family.scores, other.scores, about[name], rng))
+            span = mean_gain_interval(drawn[-1:])
+        row |= spanned(GAIN, gain, span)
         if name in blind:
             row["template"] = round(mean(blind[name].scores), 4)
             row |= {f"{extra}_template": mean_of(blind[name], extra) for extra in blind[name].extra}
@@ -93,7 +110,7 @@ def compare(items: Sequence[Item], base: Scores, tuned: Scores | None = None) ->
             row[f"{extra}_base"] = mean_of(family, extra)
             row[f"{extra}_tuned"] = mean_of(other, extra) if other else None
         tasks[name] = row
-    gains = [row["relative_improvement"] for row in tasks.values() if row["relative_improvement"] is not None]
+    gains = [row[GAIN] for row in tasks.values() if row[GAIN] is not None]
     outcomes: dict[str, float | None] = {}
     for name in PLAN_FIGURES:
         outcomes |= pooled(tuned or base, about, name, name) | pooled(base, about, name, f"{name}_base")
@@ -102,8 +119,8 @@ def compare(items: Sequence[Item], base: Scores, tuned: Scores | None = None) ->
     return {
         "n": len(items),
         "tasks": tasks,
-        "mean_relative_improvement": round(mean(gains), 4) if gains else None,
-        "left_out": [name for name, row in tasks.items() if tuned and row["relative_improvement"] is None],
+        **spanned(MEAN_GAIN, mean(gains) if gains else None, mean_gain_interval(drawn)),
+        "left_out": [name for name, row in tasks.items() if tuned and row[GAIN] is None],
         **outcomes,
     }
 
@@ -114,19 +131,19 @@ def baseline(row: Mapping[str, Any]) -> float | None:
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """The figures as aligned text."""
+    """The figures as aligned text, the mean over the families last."""
     head = f"{'task':34} {'n':>4} {'baseline':>8} {'base':>6} {'95%':>15} {'tuned':>6} {'95%':>15} {'gain':>7}"
     lines = [head]
     for name, row in found["tasks"].items():
         tuned = row["tuned"]
         base_range = f"{row['base_low']:.2f} to {row['base_high']:.2f}"
         tuned_range = f"{row['low']:.2f} to {row['high']:.2f}" if tuned is not None else ""
-        gain = f"{row['relative_improvement']:+.0%}" if row["relative_improvement"] is not None else ""
+        gain = f"{row[GAIN]:+.0%}" if row[GAIN] is not None else ""
         blind = f"{baseline(row) or 0:.2f}"
         shown = f"{tuned:.2f}" if tuned is not None else ""
         first = f"{name:34} {row['n']:4} {blind:>8} {row['base']:6.2f} {base_range:>15}"
         lines.append(f"{first} {shown:>6} {tuned_range:>15} {gain:>7}".rstrip())
-    for key, value in found.items():
+    for key, value in sorted(found.items(), key=lambda figure: figure[0] == MEAN_GAIN):
         if key == "left_out" and value:
             lines.append(f"{'left out of the mean (base is 0)':34} {', '.join(value)}")
         elif key not in ("tasks", "n", "left_out") and value is not None and not key.endswith(("_low", "_high")):

@@ -1,7 +1,7 @@
 """Building task sets: `build_items` for evaluation, `training_records` for finetuning, and their files.
 
 Every item is verified by an independent computation before it is kept; an item on which the two disagree is dropped
-and counted, and more than `TOLERATED` is an error. Choices are kept fair (`fair`). Training draws from training
+and counted, and more than `TOLERATED` of many is an error. Choices are kept fair (`fair`). Training draws from training
 activities and homes only, and what evaluation asks too is left out.
 Boundary: puts families together; scoring a model is in `embodied.evaluate`.
 """
@@ -45,6 +45,8 @@ TOLERATED_AT_HOME = 1 / 5
 """The same for questions about activities: people's programs do not always show what they are for (one "gets some
 water" with a napkin), and what they wrote names things that no program uses.
 """
+JUDGED_FROM = 30
+"""Asked items from which on that share is judged: of fewer, two or three fail by chance, and nothing is to mend."""
 PASSES = 4
 """Times that a recorded program is asked about, until it is kept: each time with other choices in evaluation, in other
 words in training."""
@@ -122,7 +124,7 @@ def shuffled(rng: random.Random, pool: Sequence[Recording]) -> list[Recording]:
 
 def build_family(family: str, split: Split, count: int, *, seed: int = 0) -> list[Item]:
     """Up to `count` verified items of one family, no question with the same choices twice. Raises TaskError for an
-    unknown family, or where more items than `TOLERATED` fail their verification.
+    unknown family, or where more items than `TOLERATED` fail their verification, of `JUDGED_FROM` or more.
 
     Training does not see choices; of its families, only counting has answers few enough to be even in.
     """
@@ -147,7 +149,7 @@ def build_family(family: str, split: Split, count: int, *, seed: int = 0) -> lis
             found.append(places.put(item) if item.choices else item)
             kept.add(item.prompt)
     tolerated = TOLERATED_AT_HOME if family in HOME_FAMILIES else TOLERATED
-    if failed > max(1, len(asked) * tolerated):
+    if len(asked) >= JUDGED_FROM and failed > max(1, len(asked) * tolerated):
         raise TaskError(f"{failed} of {len(asked)} {family} items fail their verification. Mend their maker.")
     return found
 
@@ -180,14 +182,19 @@ def training_records(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
 def plan_records(path: Path, *, seed: int = 0) -> list[dict[str, Any]]:
     """Training examples from a file of `groundling collect plans`: every plan that reached its goal.
 
-    Raises CollectError for a file that cannot be read, TaskError for one whose homes are kept for evaluation.
+    Raises CollectError for a file that cannot be read, TaskError for one that holds no plans, or whose homes are kept
+    for evaluation.
     """
     rng = random.Random(seed)
-    if read_settings(path).get("split") != "train":
+    settings = read_settings(path)
+    if (kind := settings.get("kind")) != "plans":
+        held = "explorations" if kind == "explore" else f"experience of kind {kind!r}"
+        raise TaskError(f"{path} holds {held}, no plans to train on. Collect with `groundling collect plans`.")
+    if settings.get("split") != "train":
         raise TaskError(f"{path} was collected in evaluation homes. Collect with --split train to train on it.")
     records = []
     for entry in read_experience(path):
-        if entry["kind"] == "plans" and entry["found"] and entry["plan_text"]:
+        if entry["found"] and entry["plan_text"]:
             where = f"You are in the {room}.\n" if (room := entry.get("room")) else ""  # version 1 has none
             asked = where + rng.choice(home_tasks.PLAN).format(f"see to it that {entry['goal_text']}")
             context = [{"role": "user", "content": asked}]

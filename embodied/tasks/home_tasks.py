@@ -106,9 +106,7 @@ def inference(rng: random.Random, recording: Recording, pool: Sequence[Recording
     )  # fmt: skip
 
 
-def plan_item(
-    rng: random.Random, recording: Recording, family: str, split: Split, variant: int = 0
-) -> Item | None:
+def plan_item(rng: random.Random, recording: Recording, family: str, split: Split, variant: int = 0) -> Item | None:
     """Write a plan for an activity; with "confusing" in the family's name, things of no use are listed as well.
 
     The things are listed in no order that means anything: the order in which a plan uses them would tell half of it.

@@ -27,17 +27,23 @@ SOURCE = WheelSource(
 
 
 class Oracle:
-    """The upstream simulator on one scene; `step` changes its state where the action succeeds."""
+    """The upstream simulator on one scene; `step` changes its state where the action succeeds, `reset` takes it back
+    to the start.
+    """
 
     def __init__(self, scene: Scene, unpacked: Path, *, sort: bool = True) -> None:
         self.scene = scene
         self.execution, self.environment, self.scripts = load(unpacked)
-        state_class: Any = self.environment.EnvironmentState
+        self.state_class: Any = self.environment.EnvironmentState
         if sort:
-            state_class = sorted_state_class(self.environment)
+            self.state_class = sorted_state_class(self.environment)
         self.graph = self.environment.EnvironmentGraph(graph_dict(initial(scene)))
-        self.state = state_class(self.graph, {}, instance_selection=True)
+        self.reset()
         self.executor = self.execution.ScriptExecutor(self.graph, {})
+
+    def reset(self) -> None:
+        """Back to the scene as it began. A state keeps what changed beside its graph, so a new one is enough."""
+        self.state = self.state_class(self.graph, {}, instance_selection=True)
 
     def parse(self, step: Step) -> Any:
         """A step in the upstream's own form."""

@@ -38,6 +38,7 @@ from embodied.world import initial
 from serve.cli.main import main
 
 EXPLORE = CollectSettings(kind="explore", recorded=0, steps=5)
+PLANS = CollectSettings(kind="plans", recorded=0)
 
 
 def ids(path: Path) -> list[int]:
@@ -264,6 +265,51 @@ def test_plans_from_evaluation_homes_are_not_trained_on(tmp_path: Path) -> None:
     result = run("tasks", "-n", "1", "--plans", str(path), "--out", str(tmp_path / "x.jsonl"))
     assert result.exit_code == 1
     assert "was collected in evaluation homes" in result.stderr
+
+
+def begun(settings: object) -> bytes:
+    """The header of a file with these settings."""
+    return as_line({"format": "groundling-experience", "version": 2, "settings": settings})
+
+
+BROKEN = "is broken at line 2. Move it away and collect again."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (begun(PLANS.model_dump()) + b"{}\n", BROKEN),
+        (begun(PLANS.model_dump()) + b"5\n", BROKEN),
+        (begun(PLANS.model_dump()) + b"[1]\n", BROKEN),
+        (begun(PLANS.model_dump()) + b'{"id":0,"kind":"plans"}\n', BROKEN),
+        (begun(PLANS.model_dump()) + b"\xff\xfe\n", BROKEN),
+        (begun(PLANS.model_dump()) + as_line(collect_one(EXPLORE, 0)), BROKEN),
+        (begun(PLANS.model_dump()) + b'{"id":0,"ki', "is broken at line 2. Run the same collection again to mend it."),
+        (begun([]), "is no experience file. Make one with `groundling collect plans`."),
+        (begun({}), "holds experience of kind None, no plans to train on. Collect with `groundling collect plans`."),
+        (
+            begun(EXPLORE.model_dump()) + as_line(collect_one(EXPLORE, 0)),
+            "holds explorations, no plans to train on. Collect with `groundling collect plans`.",
+        ),
+    ],
+)
+def test_a_file_without_plans_is_told_of_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "plans.jsonl"
+    path.write_bytes(content)
+    result = run("tasks", "-n", "1", "--plans", str(path), "--out", str(tmp_path / "x.jsonl"))
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [f"groundling: {path} {message}"]
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_what_cannot_be_mended_is_refused_before_anything_is_collected(tmp_path: Path) -> None:
+    path = tmp_path / "plans.jsonl"
+    path.write_bytes(begun(PLANS.model_dump()) + b'{"id":0,"kind":"plans"}\n')
+    with pytest.raises(CollectError, match=r"is broken at line 2\. Move it away and collect again"):
+        collect(PLANS, path, 2, workers=1)
+    path.write_bytes(begun(PLANS.model_dump()) + b'{"id":0,"kind":"plans"}')
+    assert collect(PLANS, path, 2, workers=1)["collected"] == 2
+    assert len(plan_records(path)) == 2
 
 
 def test_the_command_names_what_is_wrong(tmp_path: Path) -> None:

@@ -19,7 +19,16 @@ from embodied.errors import TaskError
 from embodied.evaluate import FamilyScores, compare, evaluate, table
 from embodied.evaluate.blind import TEMPLATES, best_templates, fill, things_listed
 from embodied.evaluate.likelihood import answer_logprobs
-from embodied.evaluate.metrics import brought_about, interval, lcs_length, plan_steps, rouge_l, run_plan, step_overlap
+from embodied.evaluate.metrics import (
+    RESAMPLES,
+    brought_about,
+    interval,
+    lcs_length,
+    plan_steps,
+    rouge_l,
+    run_plan,
+    step_overlap,
+)
 from embodied.evaluate.report import asked_about, check_plot, plot
 from embodied.evaluate.run import score_plans
 from embodied.propose import model_proposer
@@ -218,9 +227,68 @@ def test_relative_improvement_and_intervals_are_the_tuned_models(tmp_path: Path)
     nothing = compare(items, scored("lists", [0, 0, 0, 0]), scored("lists", [1, 0, 0, 0]))
     assert nothing["tasks"]["lists"]["relative_improvement"] is None
     assert (nothing["mean_relative_improvement"], nothing["left_out"], found["left_out"]) == (None, ["lists"], [])
+    assert nothing["mean_relative_improvement_low"] is nothing["mean_relative_improvement_high"] is None
     assert "left out of the mean (base is 0)   lists" in table(nothing)
     plot(found, tmp_path / "f.svg")
     assert (tmp_path / "f.svg").stat().st_size > 1_000
+
+
+def asked(family: str, about: str) -> list[Item]:
+    """Items without choices, one a letter; equal letters ask about the same."""
+    return [Item(id=str(i), family=family, split="eval", prompt=each, gold="a") for i, each in enumerate(about)]
+
+
+def test_the_mean_gain_of_two_equal_runs_is_nothing() -> None:
+    items, rng = asked("lists", "abcdefgh" * 5), np.random.default_rng(1)
+    base = scored("lists", [float(right) for right in rng.integers(0, 2, 40)])
+    same = compare(items, base, base)
+    assert [same[f"mean_relative_improvement{end}"] for end in ("", "_low", "_high")] == [0.0, 0.0, 0.0]
+    as_many = compare(items, base, scored("lists", base["lists"].scores[::-1]))  # as many are right, of other items
+    assert as_many["mean_relative_improvement_low"] < 0.0 == as_many["mean_relative_improvement"]
+    assert as_many["mean_relative_improvement_high"] > 0.0
+
+
+def test_the_interval_of_the_mean_gain_is_that_of_a_plain_loop() -> None:
+    """Before, lists is right about one thing only, which a third of the draws are without: they leave lists out, as
+    the point figure leaves out counting QA, whose base is 0.
+    """
+    about = {"lists": "abcdefghijkl" * 2, "counting": "abcdefghijklmmmmnn", "counting_qa": "ab"}
+    right = {name: np.random.default_rng(7).random((2, len(letters))).round(2) for name, letters in about.items()}
+    before = {name: list(map(float, values[0])) for name, values in right.items()} | {"counting_qa": [0.0, 0.0]}
+    before["lists"] = [float(letter == "b") for letter in about["lists"]]
+    after = {name: list(map(float, values[1])) for name, values in right.items()}
+    items = [item for family, letters in about.items() for item in asked(family, letters)]
+    base, tuned = ({name: FamilyScores(name, values) for name, values in run.items()} for run in (before, after))
+    found = compare(items, base, tuned)
+    rng = np.random.default_rng(0)
+    draws = {}
+    for name in ("lists", "counting"):
+        letters = sorted(set(about[name]))
+        draws[name] = [[letters[i] for i in row] for row in rng.integers(0, len(letters), (RESAMPLES, len(letters)))]
+    means, left_out = [], 0
+    for number in range(RESAMPLES):
+        gains = []
+        for name, drawn in draws.items():
+            at = [i for letter in drawn[number] for i, each in enumerate(about[name]) if each == letter]
+            old, new = sum(before[name][i] for i in at), sum(after[name][i] for i in at)
+            if old:
+                gains.append((new - old) / old)
+        left_out += len(gains) < 2
+        if gains:
+            means.append(sum(gains) / len(gains))
+    low, high = np.percentile(means, [2.5, 97.5])
+    point = np.mean([sum(after[name]) / sum(before[name]) - 1 for name in draws])
+    assert 0.3 < left_out / RESAMPLES < 0.4
+    assert found["mean_relative_improvement"] == pytest.approx(point, abs=1e-4)
+    assert (found["mean_relative_improvement_low"], found["mean_relative_improvement_high"]) == (
+        pytest.approx(low, abs=1e-4),
+        pytest.approx(high, abs=1e-4),
+    )
+    row = found["tasks"]["counting"]
+    assert row["relative_improvement_low"] < row["relative_improvement"] < row["relative_improvement_high"]
+    assert found["tasks"]["counting_qa"]["relative_improvement_low"] is None
+    last = table(found).splitlines()[-1].split(maxsplit=1)
+    assert last == ["mean_relative_improvement", f"{found['mean_relative_improvement']} ({low:.4f} to {high:.4f})"]
 
 
 def test_the_command_prints_one_object(default_model: Path) -> None:

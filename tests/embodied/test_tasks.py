@@ -16,11 +16,11 @@ from embodied.errors import TaskError
 from embodied.evaluate.blind import things_listed
 from embodied.plan import goal_from_text
 from embodied.splits import EVAL_ACTIVITIES, Split, plan_recordings, seen_recordings, without_overlap
-from embodied.tasks import FAMILIES, TRAINING_FAMILIES, Item, build_family, majority_baseline, training_records
-from embodied.tasks.build import PLAN_VARIANTS
+from embodied.tasks import FAMILIES, TRAINING_FAMILIES, Item, build, build_family, majority_baseline, training_records
+from embodied.tasks.build import JUDGED_FROM, PLAN_VARIANTS
 from embodied.tasks.home_tasks import RECOGNISE, plan_item, things_of
 from embodied.tasks.housework import alike, of_no_use, said, table, things_used
-from embodied.tasks.item import PLAN_FAMILIES, STORY_FAMILIES, choose
+from embodied.tasks.item import HOME_FAMILIES, PLAN_FAMILIES, STORY_FAMILIES, choose
 from embodied.tasks.verify import read, verify
 from embodied.wording import be, say_goal
 from embodied.world import Node, Scene, initial
@@ -76,6 +76,26 @@ def test_a_wrong_gold_answer_is_found() -> None:
 def test_a_plan_that_does_not_run_is_found() -> None:
     item = family("plan_generation_seen")[0]
     assert not verify(item.model_copy(update={"world": item.world | {"program": ["[SLEEP]"]}}))
+
+
+@pytest.mark.parametrize("limit", range(1, 6))
+def test_a_small_set_is_built_although_some_of_a_few_items_fail(limit: int) -> None:
+    for name in HOME_FAMILIES:
+        assert [len(build_family(name, "eval", limit, seed=seed)) for seed in (4, 18, 22, 29, 32)] == [limit] * 5
+
+
+def test_a_maker_whose_items_fail_is_found_at_any_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failing items are asked again with other seeds, so that a bad maker soon has many of them."""
+    monkeypatch.setattr(build, "verify", lambda item: False)
+    for name in ("lists", "housework_qa"):
+        with pytest.raises(TaskError, match=rf"(\d+) of \1 {name} items fail their verification"):
+            build_family(name, "eval", 1)
+    rejected = iter([True] * 2 + [False] * 1_000)
+    monkeypatch.setattr(build, "verify", lambda item: not next(rejected))
+    assert len(build_family("lists", "eval", 10)) == 10  # two of a few are no share
+    rejected = iter([True] * 2 + [False] * 1_000)
+    with pytest.raises(TaskError, match=r"^2 of \d+ lists items fail"):
+        build_family("lists", "eval", JUDGED_FROM)
 
 
 def test_alike_activities_are_never_offered_together() -> None:
