@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -90,16 +90,20 @@ def read_card(folder: Path) -> AdapterCard:
         raise AdapterError(f"{folder / CARD}: {fault['loc']}: {fault['msg']}. Finetune again.") from None
 
 
-def write_adapter(folder: Path, model: Any, card: AdapterCard) -> None:
+def write_adapter(
+    folder: Path, model: Any, card: AdapterCard, *, before: Callable[[Path], None] = lambda part: None
+) -> None:
     """Write a peft model's adapter with its card. Raises FinetuneError where the disk refuses.
 
-    The matrices are kept in float16, which rounds each by at most 0.05% and halves the folder.
+    The matrices are kept in float16, which rounds each by at most 0.05% and halves the folder. `before` is told where
+    all is written, just before it appears as `folder`.
     """
     kept = {name: value.half() for name, value in model.state_dict().items() if "lora_" in name}
     with whole_folder(folder) as part:
         model.save_pretrained(str(part), state_dict=kept, save_embedding_layers=False)
         (part / CARD).write_text(card.model_dump_json(indent=1))
         (part / "README.md").write_text(card_text(card))
+        before(part)
 
 
 def adapter_label(folder: Path) -> str:

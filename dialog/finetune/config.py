@@ -9,6 +9,7 @@ left out; a recipe has to be told. Unknown keys are refused.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from importlib.resources import files
@@ -149,6 +150,11 @@ class Config(Settings):
     filter: FilterSettings | None = None
     max_false_positive_rate: float = Field(default=0.05, ge=0.0, lt=1.0, description="For calibrating the threshold.")
 
+    @property
+    def guarded(self) -> bool:
+        """Whether the run needs Fisher information."""
+        return self.method == "ewc" and self.ewc.weight > 0
+
     @field_validator("tasks")
     @classmethod
     def _own_names(cls, value: dict[str, Task]) -> dict[str, Task]:
@@ -186,9 +192,12 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> tuple[Confi
         raise FinetuneError(
             f"no recipe or file {name_or_path!r}. Use one of {', '.join(recipes())}, or the path of a YAML file."
         )
-    value = read_yaml(path)
+    read = read_yaml(path)
+    value = copy.deepcopy(read)
     for override in overrides:
         apply(value, override)
+    licensed = any(override.startswith(("retention=", "retention.licence=")) for override in overrides)
+    without_others_licence(read, value, licensed)
     try:
         config = Config.model_validate(value)
     except ValidationError as error:
@@ -216,9 +225,13 @@ def read_yaml(path: Path, depth: int = 0) -> dict[str, Any]:
     if parent is None:
         return value
     known = recipes()
-    if parent not in known or depth > 4:
+    if not isinstance(parent, str) or parent not in known or depth > 4:
         raise FinetuneError(f"{path.name}: extends {parent!r}, which is no recipe. Use one of {', '.join(known)}.")
-    return merged(read_yaml(known[parent], depth + 1), value)
+    below = read_yaml(known[parent], depth + 1)
+    both = merged(below, value)
+    above = value.get("retention")
+    without_others_licence(below, both, isinstance(above, dict) and "licence" in above)
+    return both
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -228,6 +241,14 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         inner = both.get(key)
         both[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return both
+
+
+def without_others_licence(below: dict[str, Any], value: dict[str, Any], licensed: bool) -> None:
+    """Take `retention.licence` from `value` where it names other texts than what it was laid over, and no licence with
+    them: a card must not say of a person's own text what is true of a recipe's."""
+    was, now = below.get("retention"), value.get("retention")
+    if isinstance(was, dict) and isinstance(now, dict) and was.get("texts") != now.get("texts") and not licensed:
+        now.pop("licence", None)
 
 
 def apply(value: dict[str, Any], override: str) -> None:

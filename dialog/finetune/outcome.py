@@ -45,9 +45,13 @@ def made_of(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def remember(runs: Path, parts: Iterable[str], result: RunResult) -> None:
-    """Keep the result in the run's folder. Raises FinetuneError where the disk refuses."""
-    weights = hashlib.sha256((result.path / WEIGHTS).read_bytes()).hexdigest()
+def remember(runs: Path, parts: Iterable[str], result: RunResult, written: Path) -> None:
+    """Keep the result in the run's folder, of the adapter that is `written` there and will be at `result.path`.
+
+    Done before it appears, so that no kill or full disk leaves one that the same command would install again: what is
+    remembered and not there was not installed. Raises FinetuneError where the disk refuses.
+    """
+    weights = hashlib.sha256((written / WEIGHTS).read_bytes()).hexdigest()
     outcome = Outcome(made_of=made_of(*parts), weights=weights, result=result)
     write_whole(runs / FILE, outcome.model_dump_json(indent=1))
 
@@ -71,9 +75,17 @@ def finished(runs: Path, parts: Iterable[str]) -> RunResult | None:
 
 
 def refuse(adapter: StoredAdapter) -> None:
-    """Raises FinetuneError where the adapter forgot too much to be installed."""
-    if adapter.card.refused:
-        raise FinetuneError(
-            f"{adapter.card.refused} The adapter is kept in {adapter.path} and not installed. Raise ewc.weight, "
-            f"train fewer steps, or install it all the same: groundling adapters install {adapter.path}"
-        )
+    """Raises FinetuneError where the adapter forgot too much to be installed.
+
+    What needs no training comes first: an hour's weights are kept, and only the gate is passed anew.
+    """
+    if not adapter.card.refused:
+        return
+    retention = adapter.card.recipe.get("retention") or {}
+    guard = {"ewc": "Raise ewc.weight", "replay": "Raise replay.share"}.get(adapter.card.method, "Set method=ewc")
+    raise FinetuneError(
+        f"{adapter.card.refused} The adapter is kept in {adapter.path} and not installed. Without training anew: lower "
+        f"retention.least_scale (now {retention.get('least_scale', 1.0):g}), so that it may be scaled back further, or "
+        f"raise retention.max_ratio (now {retention.get('max_ratio', 1.01):g}), or install it all the same: groundling "
+        f"adapters install {adapter.path} . {guard} or train fewer steps, which trains anew."
+    )

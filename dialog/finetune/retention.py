@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +103,8 @@ def text_key(text: str) -> str:
     return text.strip()[:200]
 
 
-def measured_keys(texts: Sequence[str]) -> frozenset[str]:
-    """The keys of texts that forgetting is measured on, which no task may train on."""
+def keys_of(texts: Iterable[str]) -> frozenset[str]:
+    """What texts are told apart by, in whichever file and shape they are."""
     return frozenset(plain(text_key(text)) for text in texts)
 
 
@@ -127,11 +127,29 @@ def stretches(tokenizer: Tokenizer, texts: Sequence[str], tokens: int, window: i
     return found
 
 
+def predicted(pieces: Sequence[Sequence[int]]) -> int:
+    """How many tokens of the stretches have one before them."""
+    return sum(max(0, len(ids) - 1) for ids in pieces)
+
+
+def check_stretches(pieces: Sequence[Sequence[int]]) -> None:
+    """Raises RecordError where there is no token to predict."""
+    if not predicted(pieces):
+        raise RecordError(
+            "the general text that perplexity is measured on holds 0 tokens to predict, as none of its texts has two. "
+            "Name text of some hundred paragraphs."
+        )
+
+
 @torch.no_grad()
 def perplexity(model: Any, pieces: Sequence[Sequence[int]], *, batch_tokens: int = 2048) -> Perplexity:
-    """Perplexity of a causal language model over stretches of token ids, each on its own."""
+    """Perplexity of a causal language model over stretches of token ids, each on its own.
+
+    Raises RecordError where they hold nothing to predict: no figure may say that nothing was forgotten of nothing.
+    """
     from dialog.finetune.fisher import batches_by_length
 
+    check_stretches(pieces)
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
     parts: list[tuple[float, int]] = []
@@ -155,4 +173,4 @@ def perplexity(model: Any, pieces: Sequence[Sequence[int]], *, batch_tokens: int
     finally:
         model.train(was_training)
     total, count = sum(nats for nats, _ in parts), sum(tokens for _, tokens in parts)
-    return Perplexity(tokens=count, perplexity=math.exp(total / max(1, count)), stretches=tuple(parts))
+    return Perplexity(tokens=count, perplexity=math.exp(total / count), stretches=tuple(parts))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,27 +18,30 @@ from accelerate import Accelerator
 
 from dialog.dialect import make_dialect
 from dialog.errors import FinetuneError
-from dialog.finetune.adapters import (
-    AdapterCard,
-    AdapterStore,
-    DataUse,
-    StoredAdapter,
-    adapter_label,
-    write_adapter,
-)
+from dialog.finetune.adapters import AdapterCard, AdapterStore, StoredAdapter, write_adapter
 from dialog.finetune.base import Base, check_window, load_base
-from dialog.finetune.config import REPLAY, Config, TrainSettings
+from dialog.finetune.config import Config, TrainSettings
 from dialog.finetune.ewc import EwcPenalty
 from dialog.finetune.examples import Example, ExampleWriter
 from dialog.finetune.filtering import Scorer, filtered, find_scorer
 from dialog.finetune.fisher import Fisher, FisherCard, fisher_information
 from dialog.finetune.identity import digest, weights_made_of
+from dialog.finetune.lock import only_run
 from dialog.finetune.lora import add_adapter, scale_adapter, target_names
 from dialog.finetune.memory import out_of_memory
 from dialog.finetune.mixing import plan_hash, plan_steps
 from dialog.finetune.outcome import RunResult, finished, refuse, remember
 from dialog.finetune.reading import held_out_figures
-from dialog.finetune.retention import Perplexity, general_text, measured_keys, perplexity, stretches
+from dialog.finetune.retention import (
+    Perplexity,
+    check_stretches,
+    general_text,
+    keys_of,
+    perplexity,
+    predicted,
+    stretches,
+)
+from dialog.finetune.run_card import card_of
 from dialog.finetune.run_log import draw_curves
 from dialog.finetune.saving import write_whole
 from dialog.finetune.selection import count_used, examples_of, judged_sets
@@ -77,6 +81,8 @@ class Prepared(NamedTuple):
     """General text that Fisher information and replay are drawn from."""
     measure: list[str]
     """General text that forgetting is measured on."""
+    measured: list[list[int]]
+    """The stretches of it."""
     replayed: int
     """Texts of `learn` that the plan draws."""
     fisher: Fisher | None
@@ -88,11 +94,10 @@ class Prepared(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """The model with its trained adapter, and what its forgetting is measured by."""
+    """The model with its trained adapter, and the base model's perplexity."""
 
     model: Any
     resumed_from: int
-    measured: list[list[int]]
     before: Perplexity
 
 
@@ -105,23 +110,31 @@ def run(
     """
     place = Place(config, data_folder, base, runs, store, watch or Watch(), start(config.train))
     first = place.accelerator.is_main_process  # the other processes only help to train
-    prepared = prepare(place)
-    parts = [config.model_dump_json(), base.revision, plan_hash(prepared.plan), *prepared.learn, *prepared.measure]
-    parts += [start.digest for start in prepared.starts]
-    parts += [digest(prepared.fisher.card.model_dump(mode="json"))] if prepared.fisher else []
-    parts += [digest([[record.model_dump(mode="json") for record in one.held_out] for one in prepared.data])]
-    if result := finished(runs, parts):
-        place.watch.stage(f"{result.adapter} was installed before by this run: same plan, same weights, nothing to do")
-    else:
-        trained = train(place, prepared)
-        if first:
-            result, adapter = measure_and_install(place, prepared, trained)
-            remember(runs, parts, result)
-            refuse(adapter)
-        place.accelerator.wait_for_everyone()
+    with only_run(runs) if first else nullcontext():
+        prepared = prepare(place)
+        parts = [config.model_dump_json(), base.revision, *made_from(prepared)]
+        if result := finished(runs, parts):
+            place.watch.stage(
+                f"{result.adapter} was installed before by this run: same plan, same weights, nothing to do"
+            )
+        else:
+            trained = train(place, prepared)
+            if first:
+                result, adapter = measure_and_install(place, prepared, trained, parts)
+                picture(place, adapter)
+                refuse(adapter)
+            place.accelerator.wait_for_everyone()
     if result is None or not first:
         raise SystemExit(0)
     return result
+
+
+def made_from(prepared: Prepared) -> list[str]:
+    """Hashes and texts of what a run is trained and measured on: of others, its outcome is not this one's."""
+    parts = [plan_hash(prepared.plan), *prepared.learn, *prepared.measure]
+    parts += [start.digest for start in prepared.starts]
+    parts += [digest(prepared.fisher.card.model_dump(mode="json"))] if prepared.fisher else []
+    return [*parts, digest([[record.model_dump(mode="json") for record in one.held_out] for one in prepared.data])]
 
 
 def start(settings: TrainSettings) -> Accelerator:
@@ -143,7 +156,7 @@ def prepare(place: Place) -> Prepared:
 
     config, base, watch, settings = place.config, place.base, place.watch, place.config.train
     fisher: Fisher | None = None
-    if guarded(config) and config.ewc.fisher:
+    if config.guarded and config.ewc.fisher:
         fisher = Fisher.load(resolve(place.data, config.ewc.fisher), revision=base.revision)
     scorer = find_scorer(config, place.data, place.store, base.revision) if config.filter else None
     starts = find_starts(config, place.data, place.store, base.revision)
@@ -151,7 +164,14 @@ def prepare(place: Place) -> Prepared:
     tokenizer: Any = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
     texts = [resolve(place.data, text) for text in config.retention.texts]
     learn, measure = general_text(texts, learns=config.method != "lora")
-    data = load_task_data(config, place.data, measured_keys(measure))
+    measured = stretches(tokenizer, measure, config.retention.tokens)
+    check_stretches(measured)
+    if (count := predicted(measured)) < config.retention.tokens:
+        watch.stage(
+            f"retention is measured on {count} tokens, fewer than retention.tokens={config.retention.tokens}, as "
+            "retention.texts hold no more: give more text, or forgetting may not show"
+        )
+    data = load_task_data(config, place.data, keys_of(measure))
     check_held_out(starts, config, data)
     try:
         dialect = make_dialect(tokenizer, config.dialect)
@@ -173,22 +193,16 @@ def prepare(place: Place) -> Prepared:
         selected.examples, selected.weights, steps=settings.steps, batch_size=settings.batch_size, seed=settings.seed
     )
     replayed = count_used(plan, selected, data)
-    return Prepared(model, writer, data, plan, learn, measure, replayed, fisher, starts, scorer)
-
-
-def guarded(config: Config) -> bool:
-    """Whether the run needs Fisher information."""
-    return config.method == "ewc" and config.ewc.weight > 0
+    return Prepared(model, writer, data, plan, learn, measure, measured, replayed, fisher, starts, scorer)
 
 
 def train(place: Place, prepared: Prepared) -> Trained:
     """Add an adapter to the model and train it along the plan, from the last checkpoint where there is one."""
     config, base, settings = place.config, place.base, place.config.train
     tokenizer = prepared.writer.tokenizer
-    measured = stretches(tokenizer, prepared.measure, config.retention.tokens)
-    before = perplexity(prepared.model, measured)
+    before = perplexity(prepared.model, prepared.measured)
     fisher = prepared.fisher
-    if guarded(config) and fisher is None:
+    if config.guarded and fisher is None:
         fisher = fisher_of(place, prepared)
     with out_of_memory("adding the adapter", "Lower lora.rank, or adapt fewer layers with lora.from_layer."):
         adapted = add_adapter(
@@ -202,7 +216,7 @@ def train(place: Place, prepared: Prepared) -> Trained:
         penalty = EwcPenalty(adapted, fisher.values, config.ewc.weight) if fisher else None
 
     def evaluate(step: int) -> dict[str, float]:
-        now = perplexity(adapted, measured).perplexity
+        now = perplexity(adapted, prepared.measured).perplexity
         return {"perplexity": now, "retention_ratio": now / before.perplexity}
 
     trainer = Trainer(
@@ -219,11 +233,12 @@ def train(place: Place, prepared: Prepared) -> Trained:
         from_layer=config.lora.from_layer,
         evaluate=evaluate,
         on_progress=place.watch.progress,
+        stage=place.watch.stage,
     )
     place.watch.stage(f"training {settings.steps} steps of {settings.batch_size} examples ({config.method})")
     resumed = trainer.train()
     place.accelerator.wait_for_everyone()
-    return Trained(adapted, resumed, measured, before)
+    return Trained(adapted, resumed, before)
 
 
 def padding(tokenizer: Any) -> int:
@@ -231,12 +246,17 @@ def padding(tokenizer: Any) -> int:
     return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
 
 
-def measure_and_install(place: Place, prepared: Prepared, trained: Trained) -> tuple[RunResult, StoredAdapter]:
-    """Scale the adapter back where it forgot too much, measure it on held-out records, and write it with its card."""
+def measure_and_install(
+    place: Place, prepared: Prepared, trained: Trained, parts: list[str]
+) -> tuple[RunResult, StoredAdapter]:
+    """Scale the adapter back where it forgot too much, measure it on held-out records, and write it with its card.
+
+    `parts`: what the result is remembered by.
+    """
     config, watch, settings, before = place.config, place.watch, place.config.train, trained.before
     watch.stage("measuring")
     trained.model.eval()
-    scale, after = scaled_back(trained.model, trained.measured, before, config)
+    scale, after = scaled_back(trained.model, prepared.measured, before, config)
     if scale < 1.0:
         watch.stage(f"scaled back to {scale:.2f} of what was trained, to keep what the model knew")
     figures, safe, grounded = held_out_figures(
@@ -256,28 +276,11 @@ def measure_and_install(place: Place, prepared: Prepared, trained: Trained) -> t
         "perplexity_before": round(before.perplexity, 4),
         "perplexity_after": round(after.perplexity, 4),
         "retention_ratio": round(ratio, 5),
+        "retention_tokens": after.tokens,
         "scale": round(scale, 4),
         **figures,
     }
-    card = AdapterCard(
-        name=config.name,
-        base_model=place.base.name,
-        base_revision=place.base.revision,
-        dialect=config.dialect,
-        method=config.method,
-        recipe=resolved(config, prepared),
-        data=[
-            *(use for one in prepared.starts for use in one.data),
-            *(use_of(one) for one in prepared.data),
-            *general_use(config, prepared),
-        ],
-        metrics=metrics,
-        safety_threshold=safe,
-        grounded_threshold=grounded,
-    )
-    adapter = install(place, card, trained.model, ratio)
-    if draw_curves(place.runs / "metrics.jsonl", place.runs / "curves.png", title=adapter.full_name):
-        write_whole(adapter.path / "curves.png", (place.runs / "curves.png").read_bytes())
+    adapter = destination(place, card_of(place, prepared, metrics, safe=safe, grounded=grounded), ratio)
     result = RunResult(
         adapter=adapter.full_name,
         path=adapter.path,
@@ -290,59 +293,26 @@ def measure_and_install(place: Place, prepared: Prepared, trained: Trained) -> t
         retention_ratio=ratio,
         safety_threshold=safe,
     )
+    write_adapter(
+        adapter.path, trained.model, adapter.card, before=lambda part: remember(place.runs, parts, result, part)
+    )  # fmt: skip
     return result, adapter
+
+
+def picture(place: Place, adapter: StoredAdapter) -> None:
+    """Draw the run's curves beside the adapter, which stands without them: where that fails, a notice says so."""
+    path = place.runs / "curves.png"
+    try:
+        if draw_curves(place.runs / "metrics.jsonl", path, title=adapter.full_name):
+            write_whole(adapter.path / path.name, path.read_bytes())
+    except Exception as error:  # no picture is worth an adapter that is already installed
+        place.watch.stage(f"{path.name} is not drawn: {error}")
 
 
 def teaches_safe(prepared: Prepared) -> bool:
     """Whether SAFE is among what is trained."""
     pairs = [read.pairs["safe"] for read in prepared.writer.dialect.attribute_reads if "safe" in read.pairs]
     return any(label.pair in pairs for batch in prepared.plan for example in batch for label in example.labels)
-
-
-def use_of(one: TaskData) -> DataUse:
-    """What the card says of a source."""
-    return DataUse(
-        task=one.task,
-        kind=one.source.kind,
-        file=Path(one.source.path).name if one.source.path else None,
-        licence=one.source.licence,
-        records=one.used,
-        held_out=len(one.held_out),
-    )
-
-
-def general_use(config: Config, prepared: Prepared) -> list[DataUse]:
-    """What the card says of the general text that guards what the model knew; nothing where none does."""
-    uses = {REPLAY: prepared.replayed} if config.method == "replay" else {}
-    if guarded(config) and not config.ewc.fisher:
-        uses = {"Fisher information": min(config.ewc.samples, len(prepared.learn))}
-    files, licence = ", ".join(Path(text).name for text in config.retention.texts), config.retention.licence
-    return [
-        DataUse(task=task, kind="text", file=files, licence=licence, records=count, held_out=len(prepared.measure))
-        for task, count in uses.items()
-    ]
-
-
-def resolved(config: Config, prepared: Prepared) -> dict[str, Any]:
-    """The configuration for the card: without folders, adapters with the versions that they were found in."""
-    recipe = without_folders(config.model_dump(mode="json", exclude={"data"}))
-    recipe["start"] = [one.name for one in prepared.starts]
-    if prepared.scorer:
-        recipe["filter"]["adapter"] = adapter_label(prepared.scorer.path)
-    return recipe
-
-
-def without_folders(value: Any) -> Any:
-    """A configuration with absolute paths cut to their names: a card travels, a machine's folders do not."""
-    match value:
-        case dict():
-            return {key: without_folders(inner) for key, inner in value.items()}
-        case list():
-            return [without_folders(inner) for inner in value]
-        case str() if Path(value).is_absolute():
-            return Path(value).name
-        case _:
-            return value
 
 
 SCALE_STEP = 0.05
@@ -397,14 +367,17 @@ def fisher_of(place: Place, prepared: Prepared) -> Fisher:
     return Fisher.load(path, revision=place.base.revision, named=False)
 
 
-def install(place: Place, card: AdapterCard, model: Any, ratio: float) -> StoredAdapter:
-    """Write the adapter: into the store, or, where it forgot too much, into the run's folder."""
+def destination(place: Place, card: AdapterCard, ratio: float) -> StoredAdapter:
+    """Where the adapter goes: into the store, or, marked on its card, where it forgot too much, the run's folder.
+
+    Raises FinetuneError where the weights are broken.
+    """
     runs, store, retention = place.runs, place.store, place.config.retention
     limit = retention.max_ratio
     if not math.isfinite(ratio):
         raise FinetuneError(
             f"perplexity on general text is {ratio} × the base model's after training: the weights are broken. "
-            "Nothing is installed. Lower train.learning_rate."
+            "Nothing is installed. Lower train.learning_rate, with which training starts anew."
         )
     if ratio > limit and retention.enforce:
         card.refused = f"Perplexity on general text is {ratio:.4f} × the base model's, above {limit:.4f}."
@@ -412,6 +385,4 @@ def install(place: Place, card: AdapterCard, model: Any, ratio: float) -> Stored
     else:
         card.version = store.next_version(card.name)
         path = store.root / card.name / card.version
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_adapter(path, model, card)
     return StoredAdapter(path=path, card=card)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dialog.errors import FinetuneError
 from dialog.finetune.saving import explained, write_whole
 
 PANELS: Mapping[str, tuple[str, ...]] = {
@@ -19,39 +20,58 @@ PANELS: Mapping[str, tuple[str, ...]] = {
 
 
 class RunLog:
-    """Appends to `metrics.jsonl` and `tensorboard/` in a run's folder. A resumed run drops what was after its step."""
+    """Appends to `metrics.jsonl` and `tensorboard/` in a run's folder. A resumed run drops what was after its step, one
+    that begins drops all.
+
+    Raises FinetuneError where the disk refuses, also at the end of a `with`, unless another error ends that.
+    """
 
     def __init__(self, folder: Path, *, from_step: int = 0) -> None:
         self.path = folder / "metrics.jsonl"
-        kept = [row for row in read_metrics(self.path) if row["step"] <= from_step]
+        kept = [row for row in read_metrics(self.path) if row["step"] <= from_step] if from_step else []
         with explained(self.path):
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(self.path, "".join(json.dumps(row) + "\n" for row in kept))
+            # What a checkpoint's step itself was told stays; a run that begins tells step 0 again.
+            self.board = board(folder / "tensorboard", from_step + 1 if from_step else 0)
             self.file = self.path.open("a", buffering=1)
-        self.board = board(folder / "tensorboard", from_step)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        try:
+            self.close()
+        except FinetuneError:
+            if error is None:
+                raise
 
     def write(self, step: int, **figures: float) -> None:
         """One line of figures for a step. Raises FinetuneError where the disk is full."""
         row = {"step": step, "time": round(time.time(), 3), **{k: rounded(v) for k, v in figures.items()}}
         with explained(self.path):
             self.file.write(json.dumps(row) + "\n")
-        if self.board is not None:
-            for name, value in figures.items():
-                self.board.add_scalar(name, value, step)
+            if self.board is not None:
+                for name, value in figures.items():
+                    self.board.add_scalar(name, value, step)
 
     def close(self) -> None:
-        self.file.close()
-        if self.board is not None:
-            self.board.close()
+        """Write what is still held. Raises FinetuneError where the disk is full."""
+        with explained(self.path):
+            try:
+                self.file.close()
+            finally:
+                if self.board is not None:
+                    self.board.close()
 
 
 def board(folder: Path, purge: int) -> Any | None:
-    """A TensorBoard writer, or None where TensorBoard is not installed."""
+    """A TensorBoard writer that hides what was written of the steps from `purge` on; None where it is not installed."""
     try:
         from torch.utils.tensorboard.writer import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder), purge_step=purge or None)
+    return SummaryWriter(str(folder), purge_step=purge)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from dialog.errors import FinetuneError, MessageError, RecordError
 from dialog.finetune.config import REPLAY, Config, DataSource
 from dialog.finetune.examples import Example, ExampleWriter
 from dialog.finetune.records import Groundedness, Judged, PlainText, TrainingRecord, judged_records
+from dialog.finetune.retention import keys_of
 from dialog.finetune.sources import TaskData
 
 UNUSABLE = "of conversations that the model's chat template refuses"
@@ -31,7 +32,7 @@ class Selected(NamedTuple):
 
 
 def examples_of(config: Config, data: Sequence[TaskData], learn: Sequence[str], writer: ExampleWriter) -> Selected:
-    """The examples that a run may draw.
+    """The examples that a run may draw. Replay draws on `learn` without the dialogs of which any record is held out.
 
     Raises RecordError where none may be skipped, FinetuneError where a task has nothing left to train on.
     """
@@ -39,8 +40,12 @@ def examples_of(config: Config, data: Sequence[TaskData], learn: Sequence[str], 
     records: dict[str, list[TrainingRecord]] = {}
     for one in data:
         records.setdefault(one.task, []).extend(one.train)
+    kept_back = 0
     if config.method == "replay":
-        records[REPLAY] = [PlainText(text=text) for text in learn]
+        held = frozenset[str]().union(*(one.held_texts for one in data))
+        replayed = [text for text in learn if keys_of([text]).isdisjoint(held)]
+        kept_back = len(learn) - len(replayed)
+        records[REPLAY] = [PlainText(text=text) for text in replayed]
         share = config.replay.share
         weights[REPLAY] = sum(weights.values()) * share / (1 - share)
     drawn, scale = config.train.steps * config.train.batch_size, sum(weights.values())
@@ -66,11 +71,17 @@ def examples_of(config: Config, data: Sequence[TaskData], learn: Sequence[str], 
                 if config.train.too_long == "error":
                     raise RecordError(f"a record of task {name!r} cannot be written: {error}") from None
                 unusable += 1
-        if not examples and name != REPLAY:
+        if not examples and name == REPLAY:
+            raise FinetuneError(nothing_to_replay(kept_back, too_long, config))
+        if not examples:
             of_task = [one for one in data if one.task == name]
             raise FinetuneError(nothing_left(name, of_task, too_long, unusable, config))
         long_ones, refused = long_ones + too_long, refused + unusable
-    causes = [(long_ones, f"longer than train.max_tokens={config.train.max_tokens}"), (refused, UNUSABLE)]
+    causes = [
+        (kept_back, "general text that records are held out of, which replay may not teach"),
+        (long_ones, f"longer than train.max_tokens={config.train.max_tokens}"),
+        (refused, UNUSABLE),
+    ]
     return Selected(tasks, weights, [(count, why) for count, why in causes if count], origins)
 
 
@@ -108,6 +119,15 @@ def nothing_left(task: str, data: Sequence[TaskData], too_long: int, unusable: i
     why = "; ".join(f"{count} are {each}" for count, each, _ in causes)
     remedies = " ".join(remedy for _, _, remedy in causes)
     return f"none of the {total} records of task {task!r} is left to train on: {why}. {remedies}"
+
+
+def nothing_to_replay(held: int, too_long: int, config: Config) -> str:
+    """Why method replay has no text, and what to do about it."""
+    return (
+        f"method=replay has no general text to draw: of retention.texts ({', '.join(config.retention.texts)}) "
+        f"{held} texts are dialogs that records are held out of and {too_long} are longer than "
+        f"train.max_tokens={config.train.max_tokens}. Name more retention.texts, or use method=ewc."
+    )
 
 
 def judged_sets(

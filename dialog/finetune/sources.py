@@ -28,7 +28,7 @@ from dialog.finetune.records import (
     from_safety,
     read_training_records,
 )
-from dialog.finetune.retention import read_texts, text_key
+from dialog.finetune.retention import keys_of, read_texts, text_key
 from safety import contrasts, sources
 from safety.errors import SafetyError
 from safety.records import QualityRecord, SafetyRecord, context_of
@@ -136,10 +136,12 @@ class TaskData:
     """Records left out because retention is measured on the text they come from."""
     filtered: int = 0
     """Records left out because the discriminators scored them too low."""
+    held_texts: frozenset[str] = frozenset()
+    """Keys (`retention.keys_of`) of the dialogs and paragraphs that records which are held out come from."""
 
 
 def load_task_data(config: Config, folder: Path, measured: frozenset[str] = frozenset()) -> list[TaskData]:
-    """Read and split every source of a run; what comes from `measured` texts (`retention.measured_keys`) is not trained
+    """Read and split every source of a run; what comes from `measured` texts (`retention.keys_of`) is not trained
     on. Raises FinetuneError for an unknown kind, RecordError for bad data.
     """
     found: list[TaskData] = []
@@ -171,6 +173,7 @@ def load_task_data(config: Config, folder: Path, measured: frozenset[str] = froz
                     held_out=[row.record for row in held],
                     contexts=len({plain(row.key) for row in held}),
                     measured=len(train) - len(free),
+                    held_texts=keys_of(row.text for row in held if row.text),
                 )
             )
     return found

@@ -61,12 +61,10 @@ def find_starts(config: Config, folder: Path, store: AdapterStore, revision: str
 
 def find_start(wanted: str, config: Config, folder: Path, store: AdapterStore, revision: str) -> StartAdapter:
     """One of them."""
-    from peft import PeftConfig
-
     path, card = named_adapter(wanted, "start", folder, store, model=config.model, revision=revision)
     if not (path / WEIGHTS).is_file():
         raise FinetuneError(f"start {wanted}: {path} holds no {WEIGHTS}. Name a whole adapter folder.")
-    settings: Any = PeftConfig.from_pretrained(str(path))
+    settings = read_settings(wanted, path)
     others = [
         key for key in ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern") if getattr(settings, key, None)
     ]
@@ -85,6 +83,23 @@ def find_start(wanted: str, config: Config, folder: Path, store: AdapterStore, r
         )
     check_retention(wanted, config, card)
     return StartAdapter(adapter_label(path), path, file_digest(path / WEIGHTS), settings.lora_alpha / settings.r, card)
+
+
+def read_settings(wanted: str, path: Path) -> Any:
+    """The adapter's settings as peft reads them. Raises FinetuneError where the file is cut or its values are odd."""
+    from peft import PeftConfig
+
+    try:
+        settings: Any = PeftConfig.from_pretrained(str(path))
+        rank, alpha = getattr(settings, "r", 1), getattr(settings, "lora_alpha", 1)
+        if not (isinstance(rank, int) and rank > 0 and isinstance(alpha, int | float)):
+            raise ValueError(f"r is {rank!r} and lora_alpha {alpha!r}")
+        return settings
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise FinetuneError(
+            f"start {wanted}: {path / 'adapter_config.json'} is no adapter's settings ({text}). Install it anew."
+        ) from None
 
 
 def check_retention(wanted: str, config: Config, card: AdapterCard | None) -> None:

@@ -20,7 +20,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from dialog.errors import FinetuneError
-from dialog.finetune.checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
+from dialog.finetune.checkpoints import resume, save_checkpoint
 from dialog.finetune.config import TrainSettings
 from dialog.finetune.ewc import EwcPenalty
 from dialog.finetune.examples import Example
@@ -110,13 +110,14 @@ class Trainer:
         from_layer: int = 0,
         evaluate: Callable[[int], dict[str, float]] | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
+        stage: Callable[[str], None] = lambda text: None,
     ) -> None:
         world = accelerator.num_processes
         if settings.batch_size < world:
             raise FinetuneError(f"train.batch_size is {settings.batch_size}, but {world} processes train. Raise it.")
         self.plan, self.settings, self.folder, self.pad = plan, settings, folder, pad
         self.accelerator, self.penalty, self.evaluate, self.on_progress = accelerator, penalty, evaluate, on_progress
-        self.model = model
+        self.model, self.stage = model, stage
         self.parameters = trained(model)
         if settings.gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -143,14 +144,10 @@ class Trainer:
         """
         settings, steps = self.settings, len(self.plan)
         checkpoints = self.folder / "checkpoints"
-        found = latest_checkpoint(checkpoints, made_of=self.made_of)
-        start = found.step if found else 0
+        start = resume(checkpoints, self.parameters, self.optimizer, made_of=self.made_of, notice=self.stage)
         self._expect_reads(start)
-        if found:
-            load_checkpoint(found, self.parameters, self.optimizer)
-        log = RunLog(self.folder, from_step=start) if self.accelerator.is_main_process else None
         began, trained_tokens = time.perf_counter(), 0
-        try:
+        with RunLog(self.folder, from_step=start) if self.accelerator.is_main_process else nullcontext() as log:
             if start == 0:
                 self._evaluate(0, log)
             for step in range(start, steps):
@@ -177,9 +174,6 @@ class Trainer:
                             keep=settings.keep,
                         )
                     self.accelerator.wait_for_everyone()
-        finally:
-            if log:
-                log.close()
         return start
 
     def _expect_reads(self, start: int) -> None:
@@ -225,8 +219,7 @@ class Trainer:
         if not all(map(math.isfinite, figures.values())):
             raise FinetuneError(
                 f"the loss is {figures['loss']} and the gradient's norm {figures['gradient_norm']} at step {step + 1}, "
-                f"so training stopped; the last checkpoint is kept. Lower train.learning_rate (now "
-                f"{settings.learning_rate:g}) or ewc.weight, and check the data."
+                f"so training stopped. {broken_remedy(settings)}"
             )
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -236,8 +229,7 @@ class Trainer:
         """Raises FinetuneError where the last update broke the weights, before a checkpoint keeps them."""
         if not all(bool(torch.isfinite(value).all()) for value in self.parameters.values()):
             raise FinetuneError(
-                f"the weights are not finite after step {step}, so training stopped; the last checkpoint is kept. "
-                f"Lower train.learning_rate (now {self.settings.learning_rate:g})."
+                f"the weights are not finite after step {step}, so training stopped. {broken_remedy(self.settings)}"
             )
 
     def _adapted_layers(self) -> AbstractContextManager[None]:
@@ -270,6 +262,14 @@ def step_remedy(settings: TrainSettings) -> str:
     """Which settings make a step smaller."""
     hint = "" if settings.gradient_checkpointing else ", or set train.gradient_checkpointing=true"
     return (
-        f"Lower train.micro_tokens (now {settings.micro_tokens}) or train.max_tokens (now {settings.max_tokens})"
-        f"{hint}; the last checkpoint is kept."
+        f"Lower train.micro_tokens (now {settings.micro_tokens}){hint}, and the run goes on from its last checkpoint. "
+        f"A lower train.max_tokens (now {settings.max_tokens}) helps too, but other examples start training anew."
+    )
+
+
+def broken_remedy(settings: TrainSettings) -> str:
+    """What helps where training broke. The same settings would come to the same; others are another run."""
+    return (
+        f"Check the data, and lower train.learning_rate (now {settings.learning_rate:g}) or ewc.weight: with another "
+        "value training starts anew, in a folder of its own; where --out names this one, name another."
     )

@@ -2,7 +2,8 @@
 
 Below this folder lie the adapters that ship, as `<name>/<version>/` with a card each, made by `groundling finetune` on
 the recipe of the same name. What is made or installed on this machine lies in Groundling's own folder and comes after
-them: the newest version of a name wins.
+them: the newest version of a name wins. Where no adapter is named, the newest `judge` that ships is taken, also where a
+newer one was made here: what a default says of safety was measured on what ships.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from serve.store import DEFAULT_MODEL
 
 SHIPPED = Path(__file__).parent
 DEFAULT_ADAPTER = "judge"
-"""What the embedded default model is judged with where no adapter is named."""
+"""What the embedded default model is judged with where no adapter is named: its newest shipped version."""
 
 
 def adapter_store() -> AdapterStore:
@@ -29,9 +30,9 @@ def find_adapter(
 ) -> tuple[Path | None, AdapterCard | None]:
     """An adapter's folder and card by name, `name@version` or path; "none" is none.
 
-    None takes the default model's own adapter. Other models have none, but the card of one that is merged into them
-    (`merged_card`); a server serves what it was started with. A plain LoRA folder has no card. Raises AdapterError,
-    which names the adapters that there are.
+    None takes the default model's own adapter, the newest that ships. Other models have none, but the card of one that
+    is merged into them (`merged_card`); a server serves what it was started with. A plain LoRA folder has no card.
+    Raises AdapterError, which names the adapters that there are.
     """
     if name is None:
         if model != DEFAULT_MODEL:

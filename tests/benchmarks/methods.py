@@ -90,23 +90,25 @@ def held_out_loss(model: Any, examples: Sequence[Any], pad: int) -> float:
 def points_of(place: Any, records: int) -> tuple[list[Point], int]:
     """(an adapter trained on one variant, at every scale; the tokens it was trained on).
 
-    What was measured before is read from the variant's folder, and training goes on from its last checkpoint.
+    What was measured before, of this very data, is read from the variant's folder, and training goes on from its last
+    checkpoint.
     """
     from dialog.finetune.identity import digest, run_identity
     from dialog.finetune.lora import scale_adapter
+    from dialog.finetune.mixing import plan_hash
     from dialog.finetune.retention import perplexity
-    from dialog.finetune.run import padding, prepare, train
+    from dialog.finetune.run import made_from, padding, prepare, train
     from dialog.finetune.saving import write_whole
 
     kept = place.runs / "points.json"
-    of = digest([run_identity(place.config), place.base.revision, str(place.data), records])
-    if kept.is_file() and (found := json.loads(kept.read_text(encoding="utf-8")))["of"] == of:
-        return [Point(*values) for values in found["points"]], found["tokens"]
     prepared = prepare(place)
     pad = padding(prepared.writer.tokenizer)
     examples = held_out_examples(prepared, place.config, records)
     if not examples:
         raise click.ClickException("no record is held out. Give more records, or a larger held_out.")
+    of = digest([run_identity(place.config), place.base.revision, *made_from(prepared), plan_hash([examples])])
+    if kept.is_file() and (found := json.loads(kept.read_text(encoding="utf-8")))["of"] == of:
+        return [Point(*values) for values in found["points"]], found["tokens"]
     place.watch.stage(f"{len(examples)} held-out examples")
     points = [Point(0.0, held_out_loss(prepared.model, examples, pad), 1.0)]
     trained = train(place, prepared)
@@ -114,7 +116,7 @@ def points_of(place: Any, records: int) -> tuple[list[Point], int]:
     for scale in SCALES:
         scale_adapter(trained.model, scale / now)
         now = scale
-        ratio = perplexity(trained.model, trained.measured).perplexity / trained.before.perplexity
+        ratio = perplexity(trained.model, prepared.measured).perplexity / trained.before.perplexity
         points.append(Point(scale, held_out_loss(trained.model, examples, pad), ratio))
         place.watch.stage(f"scale {scale:g}: held-out loss {points[-1].loss:.4f}, perplexity x {ratio:.4f}")
     tokens = sum(example.length for batch in prepared.plan for example in batch)
@@ -128,6 +130,7 @@ def compare(
     """Train and measure every variant below `out`; the figures."""
     from dialog.finetune.base import Base
     from dialog.finetune.config import load_config
+    from dialog.finetune.lock import only_run
     from dialog.finetune.run import Place, start
     from serve.adapters import adapter_store
     from serve.store import ModelStore
@@ -146,7 +149,9 @@ def compare(
         if fisher and not own.is_file():
             shutil.copyfile(fisher, own)  # of the same samples; a run checks that, and computes its own otherwise
         watch.stage(f"{name}: {config.train.steps} steps of {config.train.batch_size}")
-        found[name] = points_of(Place(config, data, base, runs, adapter_store(), watch, start(config.train)), records)
+        place = Place(config, data, base, runs, adapter_store(), watch, start(config.train))
+        with only_run(runs):
+            found[name] = points_of(place, records)
         fisher = own if own.is_file() else fisher
     return summary(found)
 

@@ -8,9 +8,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from dialog.errors import AdapterError, FinetuneError, RecordError
 from dialog.finetune.adapters import AdapterCard, AdapterStore, adapter_label, read_card, write_adapter
@@ -71,6 +73,41 @@ def test_a_recipe_extends_another_and_changes_reach_inside():
 
 
 @pytest.mark.parametrize(
+    ("mine", "changes", "licence"),
+    [
+        ("", [], "CC-BY-SA-3.0, public domain, MIT"),
+        ("retention: {tokens: 512}", ["retention.max_ratio=1.02"], "CC-BY-SA-3.0, public domain, MIT"),
+        ("retention: {texts: [own.txt]}", [], "unknown"),
+        ("retention: {texts: [own.txt], licence: own}", [], "own"),
+        ("retention: {texts: [own.txt], licence: own}", ["retention.texts=[other.txt]"], "unknown"),
+        ("retention: {texts: [own.txt], licence: own}", ["retention.tokens=512"], "own"),
+        ("", ["retention.texts=[own.txt]"], "unknown"),
+        ("", ["retention={texts: [own.txt]}"], "unknown"),
+        ("", ["retention.licence=own", "retention.texts=[own.txt]"], "own"),
+        ("", ["retention={texts: [own.txt], licence: own}"], "own"),
+    ],
+)
+def test_a_licence_is_of_the_texts_that_it_was_given_for(tmp_path: Path, mine: str, changes: list[str], licence: str):
+    (tmp_path / "mine.yaml").write_text(f"extends: judge-more\nname: mine\n{mine}\n")
+    config, _ = load_config(str(tmp_path / "mine.yaml"), changes)
+    assert config.retention.licence == licence
+
+
+@pytest.mark.parametrize("parent", ["[judge]", "{judge: 1}", "3", "jugde", "true"])
+def test_what_extends_no_recipe_is_refused(tmp_path: Path, parent: str):
+    (tmp_path / "mine.yaml").write_text(f"extends: {parent}\n{MINE}")
+    with pytest.raises(FinetuneError, match=r"mine\.yaml: extends .*, which is no recipe\. Use one of .*judge"):
+        load_config(str(tmp_path / "mine.yaml"))
+
+
+def test_recipes_guard_with_weights_of_one_order_and_may_scale_back():
+    for name in recipes():
+        config, _ = load_config(name, ["data=d"])
+        assert 5e3 <= config.ewc.weight <= 2e5, name
+        assert config.retention.least_scale < 1, name
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ("train.stepz=3", r"train\.stepz"),
@@ -110,6 +147,7 @@ def test_the_documented_walk_through_makes_what_its_configuration_reads(tmp_path
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=60)
     (tmp_path / "mine.yaml").write_text(recipe)
     config, folder = load_config(str(tmp_path / "mine.yaml"))
+    assert config.retention.licence == "unknown", "the licence of the recipe's texts is not that of one's own"
     learn, measure = general_text([folder / text for text in config.retention.texts])
     assert learn
     assert measure
@@ -218,6 +256,27 @@ def test_perplexity_of_a_uniform_model_is_its_vocabulary(tiny):
     found = perplexity(model, [[1, 2, 3], [4, 5, 6, 7, 8]])
     assert found.tokens == 6
     assert found.perplexity == pytest.approx(101, rel=1e-4)
+
+
+def test_a_perplexity_of_nothing_is_refused(tiny):
+    for nothing in ([], [[]], [[3], [4]]):
+        with pytest.raises(RecordError, match=r"0 tokens to predict.*some hundred paragraphs"):
+            perplexity(tiny(), nothing)
+
+
+def test_eval_retention_measures_nothing_of_a_text_without_two_tokens(tiny, tmp_path: Path, monkeypatch):
+    import serve.engines.loading as loading
+    from serve.cli.eval_retention import command
+    from serve.store import ModelStore
+
+    (tmp_path / "word.txt").write_text("A")
+    monkeypatch.setattr(ModelStore, "pull", lambda self, name: SimpleNamespace(name=name, path=tmp_path, revision="r"))
+    monkeypatch.setattr(loading, "load_model", lambda *a, **k: tiny())
+    monkeypatch.setattr("dialog.finetune.retention.encode_plain", lambda tokenizer, text: [7] * len(text))
+    monkeypatch.setattr(loading, "load_tokenizer", lambda *a, **k: None)
+    found = CliRunner().invoke(command, ["--data", str(tmp_path / "word.txt"), "--adapter", "none"])
+    assert isinstance(found.exception, RecordError)
+    assert "0 tokens to predict" in str(found.exception)
 
 
 def test_perplexity_weighs_tokens_not_stretches(tiny):

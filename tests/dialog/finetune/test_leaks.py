@@ -11,8 +11,8 @@ import pytest
 
 from dialog.errors import FinetuneError, RecordError
 from dialog.finetune.config import Config, DataSource
-from dialog.finetune.records import Judged
-from dialog.finetune.retention import general_text, measured_keys, text_key
+from dialog.finetune.records import Judged, PlainText
+from dialog.finetune.retention import general_text, keys_of, read_texts, text_key
 from dialog.finetune.selection import examples_of, judged_sets, source_names
 from dialog.finetune.sources import KINDS, load_task_data
 
@@ -49,26 +49,75 @@ def test_no_task_trains_on_a_dialog_that_retention_is_measured_on(tmp_path: Path
     measured = {text.split("\n")[1].split()[1] for text in measure}
     assert 5 < len(measured) < 35
     kinds = {"generation": task("dialogs"), "research": task("small-talk"), "text": task("text")}
-    data = load_task_data(config(kinds), tmp_path, measured_keys(measure))
+    data = load_task_data(config(kinds), tmp_path, keys_of(measure))
     assert {one.task for one in data} == set(kinds)
     for one in data:
         assert one.train, one.task
         assert not dialogs_of(one.train) & measured, one.task
         assert one.measured > 0
     # Contrasts reply with other dialogs' turns too; what they are cut from is their context.
-    [contrasts] = load_task_data(config({"quality": task("quality-contrasts")}), tmp_path, measured_keys(measure))
+    [contrasts] = load_task_data(config({"quality": task("quality-contrasts")}), tmp_path, keys_of(measure))
     cut_from = [record.model_copy(update={"response": "…"}) for record in contrasts.train if isinstance(record, Judged)]
     assert cut_from
     assert not dialogs_of(cut_from) & measured
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        {"generation": task("dialogs")},
+        {"quality": task("quality-contrasts"), "research": task("small-talk")},
+        {"text": task("text")},
+    ],
+)
+def test_replay_draws_on_no_dialog_that_records_are_held_out_of(tmp_path: Path, kinds: dict[str, Any]):
+    learn, measure = general_text([chit_chat(tmp_path, count=60)])
+    mine = config(kinds, method="replay", held_out=0.3)
+    data = load_task_data(mine, tmp_path, keys_of(measure))
+    held = set[str]()
+    for one in data:  # what a contrast is cut from is its context; its reply may be another dialog's
+        held |= dialogs_of(
+            [r.model_copy(update={"response": "…"}) if isinstance(r, Judged) else r for r in one.held_out]
+        )
+    assert len(held) > 5
+    selected = examples_of(mine, data, learn, Writer())  # type: ignore[arg-type]
+    replayed = [record for record in selected.origins.values() if record in selected.examples["replay"]]
+    assert len(replayed) > 5
+    assert not dialogs_of(replayed) & held
+    kept_back = sum(bool(dialogs_of([PlainText(text=text)]) & held) for text in learn)
+    assert kept_back > 0
+    assert selected.skipped == [(kept_back, "general text that records are held out of, which replay may not teach")]
+    plain = examples_of(config(kinds, held_out=0.3), data, learn, Writer())  # type: ignore[arg-type]
+    assert plain.skipped == [], "EWC and plain LoRA replay nothing"
+
+
+def test_a_dialog_is_known_again_in_a_file_of_another_shape(tmp_path: Path):
+    chat = chit_chat(tmp_path, count=60)
+    text = tmp_path / "texts.jsonl"
+    text.write_text("\n".join(json.dumps({"text": one.replace("\n", " ")}) for one in read_texts(chat)))
+    learn, measure = general_text([text])
+    mine = config({"generation": task("dialogs")}, method="replay", held_out=0.3, retention={"texts": ["texts.jsonl"]})
+    [one] = data = load_task_data(mine, tmp_path, keys_of(measure))
+    selected = examples_of(mine, data, learn, Writer())  # type: ignore[arg-type]
+    assert not dialogs_of(selected.examples["replay"]) & dialogs_of(one.held_out)
+
+
+def test_replay_with_nothing_left_to_draw_says_why(tmp_path: Path):
+    learn, measure = general_text([chit_chat(tmp_path)])
+    mine = config({"generation": task("dialogs")}, method="replay", held_out=0.5)
+    data = load_task_data(mine, tmp_path, keys_of(measure))
+    data[0].held_texts = keys_of(learn)
+    with pytest.raises(
+        FinetuneError, match=rf"\(chitchat\.jsonl\) {len(learn)} texts are dialogs .*Name more retention"
+    ):
+        examples_of(mine, data, learn, Writer())  # type: ignore[arg-type]
 
 
 def test_a_paragraph_that_retention_is_measured_on_is_not_trained_on_as_text(tmp_path: Path):
     path = tmp_path / "general.txt"
     path.write_text("\n\n".join(f"paragraph {i} " + "word " * 90 for i in range(40)))
     learn, measure = general_text([path])
-    [one] = load_task_data(
-        config({"text": task("text", "general.txt")}, held_out=0.0), tmp_path, measured_keys(measure)
-    )
+    [one] = load_task_data(config({"text": task("text", "general.txt")}, held_out=0.0), tmp_path, keys_of(measure))
     assert sorted(record.text for record in one.train) == sorted(learn)  # type: ignore[union-attr]
     assert one.measured == len(measure)
 

@@ -9,7 +9,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from dialog.errors import FinetuneError
 from dialog.finetune.run import Base
+from dialog.finetune.sources import load_task_data
 from tests.benchmarks.methods import Point, command, ratio_at, summary
 from tests.dialog.finetune.small import config, files
 
@@ -59,6 +61,46 @@ def test_a_small_comparison_goes_on_where_it_stopped(base: Base, tmp_path: Path,
     # Other settings are never answered from what other ones gave.
     other = compare("train.learning_rate=0.1")
     assert other.exit_code != 0
+
+
+def test_a_comparison_of_other_data_is_not_answered_from_what_was_measured_before(
+    base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tests.benchmarks.methods.variants", lambda weights: {"lora": ["method=lora"]})
+    monkeypatch.setenv("GROUNDLING_HOME", str(tmp_path / "home"))
+    data, out = files(tmp_path / "data"), tmp_path / "out"
+    recipe = config().model_dump(mode="json", exclude={"start", "filter", "data"}) | {"model": str(base.folder)}
+    (data / "small.yaml").write_text(yaml.safe_dump(recipe))
+
+    def compare():
+        arguments = [str(data / "small.yaml"), "--records", "8", "--out", str(out), "--json"]
+        return CliRunner().invoke(command, arguments)
+
+    def change(file: str, held_out: bool) -> None:
+        """Another reply in one record of that side of the split."""
+        [one] = [one for one in load_task_data(config(), data) if one.source.path == file]
+        asked = {record.context[0].content for record in one.held_out}  # type: ignore[union-attr]
+        rows = [json.loads(line) for line in (data / file).read_text().splitlines()]
+        for row in rows:
+            if (row["context"][0]["content"] in asked) == held_out:
+                row["response"] += " snow"
+        (data / file).write_text("\n".join(map(json.dumps, rows)))
+
+    first = compare()
+    assert first.exit_code == 0, first.output
+    again = compare()
+    assert again.stdout == first.stdout
+    assert "held-out examples" not in again.stderr
+    change("replies.jsonl", held_out=True)
+    measured = compare()
+    assert "held-out examples" in measured.stderr
+    assert json.loads(measured.stdout)["base_loss"] != json.loads(first.stdout)["base_loss"]
+    (data / "general.txt").write_text((data / "general.txt").read_text().replace("moon", "Mars"))
+    assert "held-out examples" in compare().stderr
+    change("replies.jsonl", held_out=False)
+    refused = compare()
+    assert isinstance(refused.exception, FinetuneError)
+    assert "checkpoint of another run: other examples" in str(refused.exception)
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path):

@@ -15,9 +15,10 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from dialog.errors import FinetuneError
+from dialog.errors import FinetuneError, RecordError
 from dialog.finetune.adapters import AdapterStore, merge_into, read_card
 from dialog.finetune.config import LoraSettings
+from dialog.finetune.lock import only_run
 from dialog.finetune.lora import add_adapter, trained
 from dialog.finetune.retention import Perplexity
 from dialog.finetune.run import Base, Watch, run, scaled_back
@@ -76,6 +77,88 @@ def test_the_same_command_again_finds_what_it_installed(base: Base, tmp_path: Pa
     # Other settings are another run, also in the same folder.
     gentle = config(method="lora", retention=config().retention.model_dump() | {"max_ratio": 3.0})
     assert run(gentle, data, base, runs=tmp_path / "run", store=store).adapter == "small@v0002"
+
+
+def test_curves_that_cannot_be_drawn_cost_no_adapter_and_install_none_twice(base: Base, tmp_path: Path, monkeypatch):
+    store, told = AdapterStore(tmp_path / "adapters"), []
+    data = files(tmp_path / "data")
+
+    def again():
+        return run(
+            config(method="lora"), data, base, runs=tmp_path / "run", store=store, watch=Watch(stage=told.append)
+        )  # fmt: skip
+
+    def full(*args, **options):
+        raise FinetuneError("cannot save curves.png: the disk is full.")
+
+    def killed(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dialog.finetune.run.remember", full)
+    with pytest.raises(FinetuneError, match="disk is full"):
+        again()
+    assert store.list() == [], "what cannot be remembered is not installed"
+    monkeypatch.undo()
+    monkeypatch.setattr("dialog.finetune.run.draw_curves", killed)
+    with pytest.raises(KeyboardInterrupt):
+        again()
+    found = again()
+    assert (found.adapter, found.installed_before) == ("small@v0001", True)
+    shutil.rmtree(found.path)
+    monkeypatch.setattr("dialog.finetune.run.draw_curves", full)
+    assert (again().installed_before, again().installed_before) == (False, True)
+    assert "curves.png is not drawn: cannot save curves.png: the disk is full." in told
+    assert [one.full_name for one in store.list()] == ["small@v0001"]
+
+
+def test_an_adapter_that_was_remembered_but_never_appeared_is_made_again(base: Base, tmp_path: Path, monkeypatch):
+    store, data = AdapterStore(tmp_path / "adapters"), files(tmp_path / "data")
+    whole = Path.rename
+
+    def killed(self, target):
+        if Path(target).name == "v0001":
+            raise KeyboardInterrupt
+        return whole(self, target)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(config(method="lora"), data, base, runs=tmp_path / "run", store=store)
+    assert store.list() == []
+    monkeypatch.undo()
+    found = run(config(method="lora"), data, base, runs=tmp_path / "run", store=store)
+    assert (found.adapter, found.installed_before, found.resumed_from) == ("small@v0001", False, 3)
+
+
+def test_two_runs_do_not_share_a_folder(base: Base, tmp_path: Path):
+    store, data, folder = AdapterStore(tmp_path / "adapters"), files(tmp_path / "data"), tmp_path / "run"
+    with only_run(folder), pytest.raises(FinetuneError, match=rf"another process trains in {folder}\. Wait .*--out"):
+        run(config(method="lora"), data, base, runs=folder, store=store)
+    assert not folder.exists(), "nothing was left there"
+    assert run(config(method="lora"), data, base, runs=folder, store=store).adapter == "small@v0001"
+    assert not (folder / "run.lock").exists()
+
+
+def test_a_run_that_measures_forgetting_on_little_text_says_so_and_its_card_how_much(base: Base, tmp_path: Path):
+    told: list[str] = []
+    data, store = files(tmp_path / "data"), AdapterStore(tmp_path / "adapters")
+
+    def run_with(**retention):
+        wanted = config(method="lora", retention=config().retention.model_dump() | retention)
+        watch = Watch(stage=told.append)
+        return run(wanted, data, base, runs=tmp_path / "run", store=store, watch=watch)
+
+    assert read_card(run_with().path).metrics["retention_tokens"] == 256
+    assert not [line for line in told if "retention is measured" in line]
+    (data / "short.txt").write_text("Only a few words are here.")
+    tokens = read_card(run_with(texts=["short.txt"]).path).metrics["retention_tokens"]
+    assert 3 < tokens < 20
+    [line] = [line for line in told if "retention is measured" in line]
+    assert f"on {tokens:.0f} tokens, fewer than retention.tokens=256" in line
+    (data / "word.txt").write_text("A")
+    told.clear()
+    with pytest.raises(RecordError, match="holds 0 tokens to predict"):
+        run_with(texts=["word.txt"])
+    assert told == ["reading data"], "found before the long work"
 
 
 def test_weights_that_are_broken_are_never_installed(base: Base, tmp_path: Path):
@@ -164,6 +247,35 @@ def test_a_run_that_forgets_is_kept_and_marked_but_not_installed(base: Base, tmp
         run(config(method="lora", retention=strict), data, base, runs=tmp_path / "run", store=store)
     assert list(refused.iterdir()) == [path]
     assert store.install(path).full_name == "small@v0001"  # on a person's word
+
+
+@pytest.mark.parametrize(
+    ("method", "anew"),
+    [("ewc", "Raise ewc.weight or"), ("replay", "Raise replay.share or"), ("lora", "Set method=ewc or")],
+)
+def test_a_refused_run_is_told_what_helps_its_method_and_first_what_needs_no_training(
+    base: Base, tmp_path: Path, monkeypatch, method: str, anew: str
+):
+    ratio = iter((10.0, 10.0, 10.0, 10.6, 10.6, 10.0, 10.5))
+    monkeypatch.setattr(
+        "dialog.finetune.run.perplexity", lambda *a, **k: Perplexity(tokens=256, perplexity=next(ratio))
+    )
+    data, store, told = files(tmp_path / "data"), AdapterStore(tmp_path / "adapters"), []
+
+    def run_with(**retention):
+        wanted = config(method=method, retention=config().retention.model_dump() | retention)
+        return run(wanted, data, base, runs=tmp_path / "run", store=store, watch=Watch(stage=told.append))
+
+    with pytest.raises(FinetuneError) as refused:
+        run_with(max_ratio=1.01)
+    said = str(refused.value)
+    assert "Without training anew: lower retention.least_scale (now 1)" in said
+    assert "raise retention.max_ratio (now 1.01)" in said
+    assert said.index("Without training anew") < said.index(anew)
+    told.clear()
+    made = run_with(max_ratio=1.1)  # as it says
+    assert (made.adapter, made.resumed_from) == ("small@v0001", 3)
+    assert not [line for line in told if "Fisher information of" in line]
 
 
 def test_an_adapter_is_scaled_back_until_it_passes_and_left_alone_where_it_cannot(

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from dialog.errors import FinetuneError
 from dialog.finetune.adapters import AdapterStore, read_card
 from dialog.finetune.run import Base, Watch, run
+from dialog.finetune.start import find_starts
 from tests.dialog.finetune.small import config, files
 
 WEIGHTS = "adapter_model.safetensors"
@@ -145,6 +146,23 @@ def test_a_start_that_does_not_fit_is_refused(base: Base, tmp_path: Path, change
     run_with(base, tmp_path, "one")
     with pytest.raises(FinetuneError, match=message):
         run_with(base, tmp_path, "two", **changes)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ['{"r": 2, "lora', "", "[]", "null", '{"peft_type": "NEW"}']
+    + [
+        f'{{"peft_type": "LORA", "r": {rank}, "lora_alpha": {alpha}}}'
+        for rank, alpha in [(0, 4), (-2, 4), ('"2"', 4), (2, '"4"')]
+    ],
+)
+def test_a_start_whose_settings_are_cut_or_odd_is_refused(tmp_path: Path, settings: str):
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / WEIGHTS).write_bytes(b"")
+    (tmp_path / "odd" / "adapter_config.json").write_text(settings)
+    wanted = config(method="lora", start="odd", name="more")
+    with pytest.raises(FinetuneError, match=r"start odd: .*adapter_config\.json is no adapter's settings .*anew"):
+        find_starts(wanted, tmp_path, AdapterStore(tmp_path / "adapters"), "revision")
 
 
 def test_a_start_of_another_base_model_is_refused(base: Base, tmp_path: Path):

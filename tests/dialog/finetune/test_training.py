@@ -14,20 +14,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from dialog.dialect import Pair
 from dialog.errors import FinetuneError
-from dialog.finetune.config import LoraSettings, TrainSettings
+from dialog.finetune.config import LoraSettings
 from dialog.finetune.examples import Example, LabelTarget
 from dialog.finetune.lora import add_adapter, check_split, lower_states, trained, upper_only
 from dialog.finetune.losses import JointLoss, collate
 from dialog.finetune.mixing import micro_batches, plan_hash, plan_steps
 from dialog.finetune.run_log import PANELS, read_metrics
 from dialog.finetune.shared_prefix import shared_prefix
-from dialog.finetune.trainer import LowerCache, Trainer
+from dialog.finetune.trainer import LowerCache
+from tests.dialog.finetune.training import examples, trainer, weights
 
 TOKENS = Example(ids=(5, 6, 7, 8, 9), taught=(False, False, True, True, False))
 JUDGED = Example(ids=(11, 12, 13), labels=(LabelTarget(2, Pair(20, 21), 0.75), LabelTarget(2, Pair(22, 23), 0.0)))
@@ -36,33 +36,6 @@ PREFERRED = Example(
     labels=(LabelTarget(3, Pair(20, 21), 1.0),),
     rival=Example(ids=(30, 31), labels=(LabelTarget(1, Pair(20, 21), 0.0),)),
 )
-
-
-def examples(count: int = 24) -> list[Example]:
-    generator = torch.Generator().manual_seed(3)
-    made = []
-    for i in range(count):
-        ids = tuple(torch.randint(1, 100, (4 + i % 9,), generator=generator).tolist())
-        label = LabelTarget(len(ids) - 1, Pair(20, 21), float(i % 2))
-        made.append(Example(ids=ids, labels=(label,)) if i % 2 else Example(ids=ids, taught=(True,) * len(ids)))
-    return made
-
-
-def trainer(
-    model, folder: Path, *, steps: int = 6, from_layer: int = 0, made_of: dict[str, str] | None = None, **changes
-) -> Trainer:
-    values = {"steps": steps, "batch_size": 8, "micro_tokens": 40, "learning_rate": 1e-2, "save_every": 2} | changes
-    settings = TrainSettings(device="cpu", **values)
-    adapted = add_adapter(model, LoraSettings(rank=4, from_layer=from_layer), base="tiny", revision="r")
-    plan = plan_steps({"a": examples()}, {"a": 1.0}, steps=steps, batch_size=settings.batch_size, seed=0)
-    accelerator = Accelerator(cpu=True)
-    return Trainer(
-        adapted, plan, settings, folder=folder, pad=0, accelerator=accelerator, made_of=made_of, from_layer=from_layer
-    )  # fmt: skip
-
-
-def weights(one: Trainer) -> dict[str, torch.Tensor]:
-    return {name: p.detach().clone() for name, p in one.parameters.items()}
 
 
 def test_the_joint_loss_equals_one_written_out_by_hand(tiny):
@@ -275,7 +248,7 @@ from types import SimpleNamespace
 sys.path[:0] = {paths!r}
 import torch
 torch.set_num_threads(1)
-from test_training import trainer, weights
+from tests.dialog.finetune.training import trainer, weights
 from conftest_tiny import make
 from safetensors.torch import save_file
 one = trainer(make(), Path({folder!r}), steps={steps}, save_every=1)
@@ -329,67 +302,6 @@ def test_two_processes_over_gloo_train_what_one_does(tmp_path: Path):
     expected, found = (load_file(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
     for name, value in expected.items():
         torch.testing.assert_close(value, found[name], rtol=1e-3, atol=1e-5)
-
-
-def test_a_loss_that_is_not_a_number_stops_and_keeps_the_checkpoint(tiny, tmp_path: Path):
-    one = trainer(tiny(), tmp_path)
-
-    def poison(progress) -> None:
-        if progress.step == 3:
-            with torch.no_grad():
-                next(iter(one.parameters.values())).fill_(float("nan"))
-
-    one.on_progress = poison
-    with pytest.raises(FinetuneError, match=r"nan.*step 4.*train\.learning_rate"):
-        one.train()
-    kept = load_file(tmp_path / "checkpoints" / "step-0000002" / "weights.safetensors")
-    assert all(torch.isfinite(value).all() for value in kept.values())
-
-
-def test_a_full_disk_is_one_clear_line_and_leaves_the_last_checkpoint(tiny, tmp_path: Path, monkeypatch):
-    import dialog.finetune.checkpoints as checkpoints
-
-    one = trainer(tiny(), tmp_path)
-    real = torch.save
-
-    def full(value, file, *args, **options):
-        if "step-0000004" in file.name:
-            with Path("/dev/full").open("wb", buffering=0) as nowhere:
-                return real(value, nowhere, *args, **options)
-        return real(value, file, *args, **options)
-
-    monkeypatch.setattr(checkpoints.torch, "save", full)
-    with pytest.raises(FinetuneError, match="disk is full"):
-        one.train()
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-0000002"]
-
-
-def test_running_out_of_memory_says_what_to_lower(tiny, tmp_path: Path, monkeypatch):
-    one = trainer(tiny(), tmp_path)
-
-    def exhausted(*args, **options):
-        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-
-    working, one.loss = one.loss, exhausted
-    with pytest.raises(FinetuneError, match=r"train\.micro_tokens \(now 40\)"):
-        one.train()
-    one.loss = working
-    monkeypatch.setattr(one.optimizer, "step", exhausted)  # its states are as large as what is trained
-    with pytest.raises(FinetuneError, match=r"while training\. Lower train\.micro_tokens"):
-        one.train()
-
-
-def test_a_checkpoint_of_another_run_is_refused(tiny, tmp_path: Path):
-    trainer(tiny(), tmp_path, steps=2, made_of={"method": "ewc", "ewc.weight": "5.0"}).train()
-    with pytest.raises(FinetuneError, match=r"another run: other examples .*--out, or delete .*checkpoints"):
-        trainer(tiny(), tmp_path, steps=4, made_of={"method": "ewc", "ewc.weight": "5.0"}).train()
-    with pytest.raises(
-        FinetuneError, match=r"another run: method was ewc, now lora; ewc\.weight was 5\.0, now not set\. Give"
-    ):
-        trainer(tiny(), tmp_path, steps=2, made_of={"method": "lora"}).train()
-    (tmp_path / "checkpoints" / "step-0000002" / "state.json").write_text('{"step": 2}')
-    with pytest.raises(FinetuneError, match="not a checkpoint that this version reads"):
-        trainer(tiny(), tmp_path, steps=2).train()
 
 
 def test_a_plan_mixes_tasks_by_weight_and_follows_from_the_seed():
