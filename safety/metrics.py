@@ -21,7 +21,7 @@ Metric = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
 
 
 class Interval(BaseModel):
-    """A figure with its 95% bootstrap interval."""
+    """A figure with its 95% interval: bootstrap, and of a share that is 0 or 1 the exact one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -200,7 +200,21 @@ def mean(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> float:
 
 def rate(values: Sequence[bool], groups: Sequence[str] | None = None) -> Interval | None:
     """The share of true values with its interval; None where there are none."""
-    return bootstrap(mean, values, values, groups=groups) if len(values) else None
+    return exact(values, groups) or bootstrap(mean, values, values, groups=groups) if len(values) else None
+
+
+def exact(values: ArrayLike, groups: Sequence[str] | None = None) -> Interval | None:
+    """The share of true values where all are alike, with the bound of Clopper and Pearson (1934); else None.
+
+    The bootstrap draws the same again and again and would call none of 40 certain, [0, 0]; at a true share of
+    1 - 0.025^(1/40) = 0.088 it still comes about once in forty times. Groups are counted: rows of one are not
+    independent.
+    """
+    all_values = np.asarray(values, dtype=bool)
+    if not len(all_values) or all_values.any() != all_values.all():
+        return None
+    free = 1 - 0.025 ** (1 / (len(all_values) if groups is None else len(set(groups))))
+    return Interval(value=1.0, low=1 - free, high=1.0) if all_values[0] else Interval(value=0.0, low=0.0, high=free)
 
 
 def safety_figures(
@@ -216,7 +230,7 @@ def safety_figures(
     """All safety figures of one set; `groups` as `bootstrap` takes them. Raises MetricError."""
     y, s = both_classes(unsafe, p_safe)
     score_f1, recall, false_positive_rate = at_threshold(y, s, threshold)
-    spans = {}
+    spans: dict[str, Interval] = {}
     if intervals:
         measures: dict[str, Metric] = {
             "auroc": lambda a, b: auroc(a, 1 - b),
@@ -225,9 +239,9 @@ def safety_figures(
             "recall": lambda a, b: at_threshold(a, b, threshold)[1],
             "false_positive_rate": lambda a, b: at_threshold(a, b, threshold)[2],
         }
-        spans = {
-            name: bootstrap(one, y, s, groups=groups, resamples=resamples, seed=seed) for name, one in measures.items()
-        }
+        for name, one in measures.items():
+            sure = exact_of_class(y == (name == "recall"), s < threshold, groups) if name in CLASS_RATES else None
+            spans[name] = sure or bootstrap(one, y, s, groups=groups, resamples=resamples, seed=seed)
     return SafetyFigures(
         n=len(y),
         auroc=auroc(y, 1 - s),
@@ -239,6 +253,18 @@ def safety_figures(
         unsafe=int(y.sum()),
         intervals=spans,
     )
+
+
+CLASS_RATES = ("recall", "false_positive_rate")
+"""Figures that are shares of one class's rows."""
+
+
+def exact_of_class(
+    chosen: NDArray[np.bool_], dropped: NDArray[np.bool_], groups: Sequence[str] | None
+) -> Interval | None:
+    """`exact` of the `chosen` rows alone."""
+    kept = None if groups is None else [group for group, one in zip(groups, chosen, strict=True) if one]
+    return exact(dropped[chosen], kept)
 
 
 def two_fold(unsafe: ArrayLike, p_safe: ArrayLike, keys: Sequence[str], *, resamples: int = 500) -> SafetyFigures:

@@ -31,6 +31,20 @@ BATCH = 16
 SAFETY_FIGURES = ("auroc", "ap", "f1", "recall", "false_positive_rate")
 
 
+def save_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--save, whose folder is tried as soon as it is named: an evaluation may take an hour."""
+
+    def tried(context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+        from serve.cli.eval_saved import check_save
+
+        if folder is not None:
+            check_save(folder)
+        return folder
+
+    kind = click.Path(path_type=Path, file_okay=False)
+    return click.option("--save", type=kind, callback=tried, help="Keep the result here.")(command)
+
+
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--data, --limit, --json, --save and what chooses the model."""
     for option in reversed(
@@ -43,7 +57,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--dialect", type=click.Choice(["chat", "judged", "tuned"]), help="What fits the model."),
             click.option("--device", metavar="D", help="auto (default), cpu, cuda …"),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-            click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Keep the result here."),
+            save_option,
         ]
     ):
         command = option(command)
@@ -240,10 +254,16 @@ def show(
     save: Path | None,
     scores: dict[str, Any] | None = None,
 ) -> None:
-    """Print a result, and keep it where `--save` says: figures with the scores that plots are drawn from.
+    """Print a result, and then keep it where `--save` says: figures with the scores that plots are drawn from. What
+    cannot be kept has at least been printed.
 
     `of` is what was measured, or the options that chose it; `how` the other options that change the figures.
     """
+    if as_json:
+        click.echo(json.dumps(figures))
+    else:
+        for name, value in figures.items():
+            click.echo(f"{name:28} {shown(value)}")
     if save is not None:
         from serve.assemble import AgentOptions
         from serve.cli.eval_saved import Saved, Scores, digest, save_result, subject_of
@@ -259,11 +279,6 @@ def show(
             scores=Scores(**scores) if scores else None,
         )
         save_result(save, result)
-    if as_json:
-        click.echo(json.dumps(figures))
-        return
-    for name, value in figures.items():
-        click.echo(f"{name:28} {shown(value)}")
 
 
 def shown(value: Any) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from serve.cli.eval_common import save_option
+
 
 @click.command()
 @click.option("--model", default=None, help="Model by name or folder.  [default: the embedded one]")
@@ -29,7 +31,7 @@ import click
 )
 @click.option("--plot", "plot_to", type=click.Path(path_type=Path), help="Also draw the figures into this file.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda …")
-@click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Keep the result here.")
+@save_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     model: str | None,
@@ -84,15 +86,18 @@ def command(
         items = build_items("eval", limit, families=families or FAMILIES, seed=seed)
     found = asyncio.run(measure(items, model, engine, device, adapter, plans))
     found |= perplexities(measured, model, adapter)
-    if save is not None:
-        subject = subject_of(AgentOptions(model=model or DEFAULT_MODEL, engine=engine, adapter=adapter or "none"))
-        how = chosen(
-            limit=limit, family=" ".join(sorted(families)) or None, plans=plans, texts=named(texts) if texts else None
-        )
-        save_result(save, Saved(eval="embodied", data=f"seed-{seed}", options=how, subject=subject, figures=found))
     click.echo(json.dumps(found) if as_json else table(found))
-    if plot_to is not None:
-        plot(found, plot_to)
+    try:  # what cannot be kept has at least been printed and drawn
+        if save is not None:
+            subject = subject_of(AgentOptions(model=model or DEFAULT_MODEL, engine=engine, adapter=adapter or "none"))
+            how = chosen(
+                limit=limit, family=" ".join(sorted(families)) or None, plans=plans,
+                texts=named(texts) if texts else None,
+            )  # fmt: skip
+            save_result(save, Saved(eval="embodied", data=f"seed-{seed}", options=how, subject=subject, figures=found))
+    finally:
+        if plot_to is not None:
+            plot(found, plot_to)
 
 
 async def measure(

@@ -19,6 +19,7 @@ from serve.cli.eval_common import (
     values_of,
     with_judge,
 )
+from serve.cli.eval_held_out import held_out_option, measured_records
 
 if TYPE_CHECKING:
     from safety.records import GroundedRecord
@@ -26,14 +27,19 @@ if TYPE_CHECKING:
 
 @click.command()
 @model_options
-def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **options: Any) -> None:
+@held_out_option
+def command(
+    data: Path, limit: int | None, held_out: bool, as_json: bool, save: Path | None, **options: Any
+) -> None:  # fmt: skip
     """Score replies of {"knowledge", "context", "response", "grounded": 0|1}.
 
     \b
     auroc   ranking of P(grounded)
     f1      of the grounded class at the adapter card's threshold, else at 0.5
 
-    Of long knowledge the first 900 characters are read, as a turn reads its sources.
+    Of long knowledge the first 900 characters are read, as a turn reads its sources. On a file that the adapter was
+    trained on, --held-out measures what its finetuning held out, by knowledge; the card's threshold was chosen on such
+    records, so there f1 flatters.
 
     \b
     Example:
@@ -44,7 +50,10 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
     from safety.records import GroundedRecord, read_records
     from serve.progress import progress
 
-    records = read_records(data, GroundedRecord, error=RecordError, limit=limit)
+    def read(most: int | None) -> list[GroundedRecord]:
+        return read_records(data, GroundedRecord, error=RecordError, limit=most)
+
+    records, share = measured_records(data, read, options, held_out=held_out, limit=limit)
     labels = [record.grounded for record in records]
     both_labels(labels, data, "grounded")
 
@@ -70,7 +79,8 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
         "intervals": intervals_of(spans, groups),
     }
     kept = {"labels": labels, "scores": scores}
-    show("grounded", data, result, of=options, how={"limit": limit}, as_json=as_json, save=save, scores=kept)
+    how = {"limit": limit, "held_out": share}
+    show("grounded", data, result, of=options, how=how, as_json=as_json, save=save, scores=kept)
 
 
 def grounded_prompt(judge: Judge, number: int, record: GroundedRecord) -> list[int]:

@@ -19,16 +19,21 @@ from serve.cli.eval_common import (
     values_of,
     with_judge,
 )
+from serve.cli.eval_held_out import held_out_option, measured_records
 
 ATTRIBUTES = ("sensible", "specific", "interesting")
 
 
 @click.command()
 @model_options
-def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **options: Any) -> None:
+@held_out_option
+def command(
+    data: Path, limit: int | None, held_out: bool, as_json: bool, save: Path | None, **options: Any
+) -> None:  # fmt: skip
     """Score replies of {"context", "response", "sensible"?, "specific"?, "interesting"?}, each rating from 0 to 1.
 
     Per attribute: n, spearman (rank correlation with the rating) and auroc (rating of 0.5 or more against less).
+    On a file that the adapter was trained on, --held-out measures what its finetuning held out.
 
     \b
     Example:
@@ -39,7 +44,9 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
     from safety.records import QualityRecord, read_records
     from serve.progress import progress
 
-    records = read_records(data, QualityRecord, limit=limit)
+    records, share = measured_records(
+        data, lambda most: read_records(data, QualityRecord, limit=most), options, held_out=held_out, limit=limit
+    )
     if all(getattr(record, attribute) is None for record in records for attribute in ATTRIBUTES):
         raise DataError(
             f"none of the {len(records)} records read from {data.name} has a rating. Give at least one of "
@@ -72,4 +79,5 @@ def command(data: Path, limit: int | None, as_json: bool, save: Path | None, **o
             **note_of(groups, "context"),
             "intervals": intervals_of(spans, groups),
         }
-    show("quality", data, result, of=options, how={"limit": limit}, as_json=as_json, save=save)
+    how = {"limit": limit, "held_out": share}
+    show("quality", data, result, of=options, how=how, as_json=as_json, save=save)

@@ -7,12 +7,24 @@ import re
 import string
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from serve.cli.eval_common import asked, chosen, intervals_of, model_options, note_of, of_record, show, values_of
+from serve.cli.eval_common import (
+    Judge,
+    adapter_card,
+    asked,
+    chosen,
+    intervals_of,
+    model_options,
+    note_of,
+    of_record,
+    show,
+    values_of,
+)
 from serve.cli.eval_saved import named
 
 if TYPE_CHECKING:
@@ -50,9 +62,17 @@ def command(
     closed_book_accuracy  the bare model's greedy answer, without adapter, holds one of the answers
     answer_accuracy       the agent's reply does, and does not abstain
     citation_accuracy     cited documents that are in source_ids, of all that answers to answerable questions cite
-    groundedness          replies that a citation supports, of the replies that state something
-    informativeness       replies that a citation supports, of all replies
+    groundedness          replies with a citation, of the replies that state something
+    informativeness       replies with a citation, of all replies
+    groundedness_judged   replies whose citations hold them by the adapter's GROUNDED, at its card's threshold, of the
+                          replies with a citation; none where the adapter has no such threshold
     abstained             replies that say the sources do not hold it; also over unanswerable questions alone
+
+    Groundedness and informativeness measure no truth: a turn cites only what its own word test holds for support, and
+    else says that it found no source. So groundedness is 1 or next to it whatever the model, and informativeness is
+    1 - abstained. Read groundedness_judged, citation_accuracy and answer_accuracy for what the citations are worth.
+    GROUNDED is read once more after the turn, each source with the sentences that cite it. In the dialect judged the
+    turn does not use it; in the dialect tuned it drops what is below the threshold, and the figure is high by that.
 
     \b
     Example:
@@ -63,7 +83,10 @@ def command(
 
     questions = read_records(data, GroundedQuestion, error=RecordError, limit=limit)
     with tempfile.TemporaryDirectory(prefix="groundling-") as folder:
-        result = asyncio.run(measure(questions, corpus, Path(folder) / "corpus", candidates, seed, chosen(**options)))
+        card = adapter_card(options)
+        threshold = card.grounded_threshold if card else None
+        place, named_by = Path(folder) / "corpus", chosen(**options)
+        result = asyncio.run(measure(questions, corpus, place, candidates, seed, named_by, threshold))
     how = {"limit": limit, "corpus": named(Path(corpus)), "candidates": candidates, "seed": seed}
     show("questions", data, result, of=options, how=how, as_json=as_json, save=save)
 
@@ -75,8 +98,10 @@ async def measure(
     candidates: int | None,
     seed: int,
     options: dict[str, Any],
+    threshold: float | None = None,
 ) -> dict[str, Any]:
-    """All figures of a question set; `folder` holds the corpus while it runs.
+    """All figures of a question set; `folder` holds the corpus while it runs. Replies are judged where there is a
+    threshold of P(grounded).
 
     Raises DataError, which names the record.
     """
@@ -102,9 +127,55 @@ async def measure(
                     turns.append(await agent.reply([message], seed=seed + i))
                 done(i + 1)
         seconds = time.perf_counter() - started
+        held: list[bool | None] = [None] * len(turns)
+        if threshold is not None:
+            held = await held_by_sources(Judge(agent.decoder, agent.dialect, agent.role), turns, threshold)
     finally:
         await agent.aclose()
-    return figures_of(questions, turns, closed, seconds)
+    return figures_of(questions, turns, closed, seconds, held)
+
+
+async def held_by_sources(judge: Judge, turns: list[Turn], threshold: float) -> list[bool | None]:
+    """Whether P(grounded) finds each turn's reply held by what it cites; None without citations.
+
+    It is read as it was trained and as `eval grounded` reads it, over one source at a time: a reply is held where each
+    source holds the sentences that cite it. One that is too long for the model with its source is not read, None.
+    """
+    from safety.errors import DataError
+    from safety.records import GroundedRecord
+    from serve.cli.eval_grounded import grounded_prompt
+    from serve.progress import progress
+
+    found: list[bool | None] = []
+    with progress("judging the replies", len(turns)) as done:
+        for i, turn in enumerate(turns):
+            said = [
+                GroundedRecord(knowledge=source, context=tuple(turn.messages), response=text, grounded=1)
+                for text, source in cited_parts(turn)
+            ]
+            try:
+                prompts = [grounded_prompt(judge, i + 1, record) for record in said]
+            except DataError:
+                prompts = []
+            read = await judge.read([judge.dialect.grounded_read], prompts, lambda count: None) if prompts else []
+            found.append(all(each["grounded"] >= threshold for each in read) if read else None)
+            done(i + 1)
+    return found
+
+
+def cited_parts(turn: Turn) -> list[tuple[str, str]]:
+    """(the sentences that cite a source, its text), a run of sentences to one source being marked at its end."""
+    from dialog.citations import marked_sentences
+
+    texts = {citation.number: citation.text for citation in turn.citations}
+    said: dict[int, list[str]] = {}
+    run: list[str] = []
+    for sentence, numbers in marked_sentences(turn.reply):
+        run.append(sentence)
+        for number in numbers:
+            said.setdefault(number, []).extend(run)
+        run = [] if numbers else run
+    return [(" ".join(said[number]), texts[number]) for number in sorted(said) if number in texts]
 
 
 def corpus_at(corpus: str, folder: Path) -> tuple[Path, Any]:
@@ -160,9 +231,16 @@ async def bare_answer(decoder: Decoder, question: str) -> str:
 
 
 def figures_of(
-    questions: list[GroundedQuestion], turns: list[Turn], closed: list[bool], seconds: float
+    questions: list[GroundedQuestion],
+    turns: list[Turn],
+    closed: list[bool],
+    seconds: float,
+    held: Sequence[bool | None] = (),
 ) -> dict[str, Any]:
-    """The figures of answered questions; rates over nothing are None. Questions on one document are drawn together."""
+    """The figures of answered questions; rates over nothing are None. Questions on one document are drawn together.
+
+    `held` is what `held_by_sources` found; empty where nothing was judged.
+    """
     from safety.metrics import Interval, rate
 
     answerable = [bool(question.answers) for question in questions]
@@ -188,6 +266,7 @@ def figures_of(
         "citation_accuracy": rate([held for held, _ in cited], [place for _, place in cited]),
         "groundedness": share(supported, stating),
         "informativeness": share(supported),
+        "groundedness_judged": share([bool(each) for each in held], [each is not None for each in held]),
         "abstained": share(abstained),
         "abstained_unanswerable": share(abstained, [not each for each in answerable]),
         "abstained_answerable": share(abstained, answerable),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,9 +15,22 @@ import click
 from serve.cli.eval_common import shown
 
 if TYPE_CHECKING:
-    from serve.cli.eval_saved import Saved
+    from serve.cli.eval_saved import Saved, Subject
 
 NAMED_ELSEWHERE = frozenset({"intervals", "baselines", "model", "adapter", "tasks"})
+INTERVALS = "Figures with their 95% intervals: bootstrap, and of shares that are 0 or 1 the exact binomial ones."
+NOTES = {
+    "questions": (
+        "`groundedness` is 1 or next to it by construction: a turn cites only what its own word test holds for "
+        "support, and else says that it found no source; `informativeness` is then 1 - `abstained`. Of the replies "
+        "with a citation `groundedness_judged` is the share that the adapter's GROUNDED finds held by what they cite."
+    )
+}
+"""What a reader of a kind's figures must know."""
+MOST_NAMED = 4
+"""Subjects in a title."""
+NOT_DRAWN = frozenset({"mean_relative_improvement"})
+"""Figures with intervals that are no shares: beside those their bars would tell nothing."""
 
 
 class Column(NamedTuple):
@@ -29,9 +44,9 @@ class Column(NamedTuple):
 @click.command()
 @click.argument("results", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Markdown file.  [default: DIR/report.md]")
-@click.option("--title", default="Evaluation", show_default=True)
+@click.option("--title", help="The page's title.  [default: Evaluation of what was measured]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: the page's path and every figure.")
-def command(results: Path, out: Path | None, title: str, as_json: bool) -> None:
+def command(results: Path, out: Path | None, title: str | None, as_json: bool) -> None:
     """Make a markdown page with plots of the results in RESULTS, which other eval commands saved with --save.
 
     Each data set gets one table with a column for each model and adapter that was measured on it. Data of one name but
@@ -52,18 +67,28 @@ def command(results: Path, out: Path | None, title: str, as_json: bool) -> None:
     for one in sorted(found, key=lambda one: (one.eval, one.data, one.subject.adapter != "none", str(one.subject))):
         groups.setdefault(one.measured, []).append(one)
     firsts = [group[0] for group in groups.values()]
-    lines = [f"# {title}", "", "Figures with their 95% bootstrap intervals.", ""]
+    titles = [title_of(first, firsts) for first in firsts]
+    drawn = picture_names(firsts, titles)
+    lines = [f"# {title or evaluation_of(found)}", "", INTERVALS, ""]
     with explained(page):  # refused here rather than after the drawing
         page.parent.mkdir(parents=True, exist_ok=True)
-    for first, group in zip(firsts, groups.values(), strict=True):
-        data, columns = title_of(first, firsts), columns_of(group)
-        lines += [f"## {first.eval}: {data}", "", *table(columns), "", *pictures(data, group, columns, page), ""]
+    for data, name, group in zip(titles, drawn, groups.values(), strict=True):
+        kind, columns = group[0].eval, columns_of(group)
+        lines += [f"## {kind}: {data}", "", *([NOTES[kind], ""] if kind in NOTES else []), *table(columns), ""]
+        lines += [*pictures(f"{kind}, {data}", group, columns, page.with_name(name)), ""]
     write_whole(page, "\n".join(lines))
     if as_json:
         kept = [one.model_dump(mode="json", exclude={"scores"}) for one in found]
         click.echo(json.dumps({"report": str(page), "results": kept}))
     else:
         click.echo(f"{page}: {len(found)} results, {len(groups)} tables")
+
+
+def evaluation_of(found: Sequence[Saved]) -> str:
+    """A title that names the subjects, as many as fit."""
+    subjects = sorted({str(one.subject) for one in found})
+    more = len(subjects) - MOST_NAMED
+    return "Evaluation of " + ", ".join(subjects[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def title_of(one: Saved, others: Sequence[Saved]) -> str:
@@ -76,10 +101,16 @@ def title_of(one: Saved, others: Sequence[Saved]) -> str:
     return f"{title} ({', '.join(apart)})" if apart else title
 
 
-def name_of(one: Saved, group: Sequence[Saved], subject: object = None) -> str:
-    """A result's subject, or `subject`, with the options that tell it from others of the same subject."""
-    rivals = [other.options for other in group if other.subject == one.subject]
-    return ", ".join([str(subject or one.subject), *differing(one.options, rivals)])
+def name_of(one: Saved, group: Sequence[Saved], *, bare: bool = False) -> str:
+    """A result's subject, or its `bare` model, with what tells it from others that read alike: options and hashes."""
+
+    def subject(of: Saved) -> Subject:
+        return of.subject.bare if bare else of.subject
+
+    about = subject(one)
+    alike = [other for other in group if str(subject(other)) == str(about)]
+    hashes = differing(about.hashes, [subject(other).hashes for other in alike])
+    return ", ".join([str(about), *hashes, *differing(one.options, [other.options for other in alike])])
 
 
 def differing(options: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -116,11 +147,10 @@ def flat(name: str, figures: Mapping[str, Any]) -> Column:
 
 def embodied_columns(one: Saved, group: Sequence[Saved]) -> list[Column]:
     """The bare model's column and, where there is one, its adapter's: each task, then what is over all of them."""
-    from embodied.evaluate.report import OUTCOMES, PLAN_FIGURES, baseline
+    from embodied.evaluate.report import MEAN_GAIN, OUTCOMES, PLAN_FIGURES, baseline
 
     tasks, figures = one.figures["tasks"], one.figures
-    bare = one.subject.model_copy(update={"adapter": "none"})
-    kinds = [(name_of(one, group, bare), "base", "base_low", "base_high")]
+    kinds = [(name_of(one, group, bare=True), "base", "base_low", "base_high")]
     if one.subject.adapter != "none":
         kinds.append((name_of(one, group), "tuned", "low", "high"))
     found = []
@@ -133,7 +163,9 @@ def embodied_columns(one: Saved, group: Sequence[Saved]) -> list[Column]:
         values |= {key: figures.get(f"{key}{after}") for key in PLAN_FIGURES}
         values["perplexity"] = figures.get(f"perplexity_{which}")
         if which == "tuned":
-            values["mean_relative_improvement"] = figures.get("mean_relative_improvement")
+            values[MEAN_GAIN] = figures.get(MEAN_GAIN)
+            if (least := figures.get(f"{MEAN_GAIN}_low")) is not None:  # older results have none
+                spans[MEAN_GAIN] = [least, figures[f"{MEAN_GAIN}_high"]]
         found.append(Column(name, {"n": figures.get("n"), **values}, spans))
     blind = {task.replace("_", " "): value for task, row in tasks.items() if (value := baseline(row)) is not None}
     blind |= {key: value for key in OUTCOMES if (value := figures.get(f"{key}_template")) is not None}
@@ -158,20 +190,39 @@ def cell(column: Column, row: str) -> str:
     return shown(column.values[row]) + (f" ({span[0]:.3f} to {span[1]:.3f})" if span else "")
 
 
-def pictures(title: str, group: Sequence[Saved], columns: Sequence[Column], page: Path) -> list[str]:
-    """Draw a data set's picture beside the page, curves where it has both classes; the markdown that shows it."""
+def picture_names(firsts: Sequence[Saved], titles: Sequence[str]) -> list[str]:
+    """A file for each data set's picture, by its title without the data's ending where that tells no two apart.
+
+    What is still alike, also where file systems do not tell capitals apart, is numbered.
+    """
+
+    def name(one: Saved, title: str) -> str:
+        return re.sub(r"[^\w.-]+", "_", f"{one.eval}-{title}").strip("_")
+
+    pairs = list(zip(firsts, titles, strict=True))
+    short = [name(one, title.replace(one.data, Path(one.data).stem)) for one, title in pairs]
+    counts = Counter(map(str.lower, short))
+    wanted = [brief if counts[brief.lower()] == 1 else name(*pair) for brief, pair in zip(short, pairs, strict=True)]
+    found: list[str] = []
+    taken: set[str] = set()
+    for each in wanted:
+        numbered = (each if i == 1 else f"{each}-{i}" for i in count(1))
+        found.append(next(one for one in numbered if one.lower() not in taken))
+        taken.add(found[-1].lower())
+    return [f"{each}.png" for each in found]
+
+
+def pictures(title: str, group: Sequence[Saved], columns: Sequence[Column], picture: Path) -> list[str]:
+    """Draw a data set's picture, curves where it has both classes; the markdown that shows it."""
     from serve.cli.eval_plots import bars, curves
 
-    kind, data = group[0].eval, group[0].data
-    stem = re.sub(r"[^\w.-]+", "_", f"{kind}-{title.replace(data, Path(data).stem)}").strip("_")
-    picture = page.with_name(f"{stem}.png")
     scored = {name_of(one, group): one.scores for one in group if one.scores and len(set(one.scores.labels)) > 1}
     if scored:
-        curves(scored, picture, f"{kind}, {title}")
+        curves(scored, picture, title)
         return [f"![ROC curve, precision and recall, scores by class]({picture.name})"]
-    rows = [name for name in row_names(columns) if any(name in column.intervals for column in columns)]
+    spanned = {name for column in columns for name in column.intervals} - NOT_DRAWN
+    rows = [name for name in row_names(columns) if name in spanned]
     if not rows:
         return []
-    drawn = {column.name: (column.values, column.intervals) for column in columns if column.intervals}
-    bars(rows, drawn, picture, f"{kind}, {title}")
+    bars(rows, {one.name: (one.values, one.intervals) for one in columns if one.intervals}, picture, title)
     return [f"![figures with their intervals]({picture.name})"]

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from serve.cli import ADAPTER_HELP
-from serve.cli.eval_common import intervals_of, show
+from serve.cli.eval_common import intervals_of, save_option, show
 from serve.cli.eval_saved import subject_of
 
 
@@ -24,7 +24,7 @@ from serve.cli.eval_saved import subject_of
 @click.option("--engine", metavar="E", default="transformers", help="Only transformers reads whole texts.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda …")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Keep the result here.")
+@save_option
 def command(
     data: Path, tokens: int, held_out: bool, limit: int | None, model: str | None, adapter: str | None, engine: str,
     device: str, as_json: bool, save: Path | None,

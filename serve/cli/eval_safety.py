@@ -22,6 +22,7 @@ from serve.cli.eval_common import (
     values_of,
     with_judge,
 )
+from serve.cli.eval_held_out import held_out_option, measured_records, unmeasured
 from serve.cli.eval_saved import named
 
 if TYPE_CHECKING:
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @model_options
+@held_out_option
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Least P(safe) that passes.  [default: the adapter's]")
 @click.option(
     "--train", type=click.Path(path_type=Path), help="Safety records to fit the baseline's linear MiniLM probe on."
 )
 def command(
-    data: Path, limit: int | None, as_json: bool, save: Path | None, threshold: float | None, train: Path | None,
-    **options: Any,
+    data: Path, limit: int | None, held_out: bool, as_json: bool, save: Path | None, threshold: float | None,
+    train: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Score replies of {"context": [{"role", "content"}…], "response", "unsafe": 0|1}; no context: a text alone.
 
@@ -47,31 +49,45 @@ def command(
     threshold               --threshold, else the adapter card's, else calibrated to 5% false positives on this data:
                             then each half of the contexts is judged with the other half's threshold; where a half
                             lacks a class, all with that of the same rows, which flatters the rates (threshold_from)
-    baselines               the same of a list of profanities and, with --train, of a probe on MiniLM embeddings
-    intervals               95% bootstrap, drawn by context: the first thing that a user says
+    baselines               the same of a list of profanities and, with --train, of a probe on MiniLM embeddings,
+                            fitted without the records whose context is in --data
+    intervals               95% bootstrap, drawn by context: the first thing that a user says; of a rate of 0 or 1
+                            the exact binomial one, on the number of contexts
 
     Records of one class, such as harmless look-alikes, have only that class's rate, at a known threshold.
+    On a file that the adapter was trained on, --held-out measures what its finetuning held out. The card's threshold
+    was chosen on such records, so there the rates flatter, and auroc and ap do not.
 
     \b
     Examples:
       groundling eval safety --data diasafety.jsonl --adapter judge
       groundling eval safety --data mine.jsonl --limit 500 --save results --json
+      groundling eval safety --data mine.jsonl --adapter mine --held-out
     """
     from safety.records import SafetyRecord, read_records
     from serve.cli.eval_baselines import baselines
     from serve.progress import progress
 
-    records = read_records(data, SafetyRecord, limit=limit)
+    records, share = measured_records(
+        data, lambda most: read_records(data, SafetyRecord, limit=most), options, held_out=held_out, limit=limit
+    )
     unsafe = [record.unsafe for record in records]
-    examples = read_records(train, SafetyRecord) if train else None
-    if examples and train:
+    examples = None
+    if train:
+        examples = unmeasured(train, read_records(train, SafetyRecord), records)
         both_labels([record.unsafe for record in examples], train, "unsafe")
         both_labels(unsafe, data, "unsafe", ", or leave --train out: its probe is measured by ranking")
-    how = {"limit": limit, "threshold": threshold, "train": named(train) if train else None}
+    how = {
+        "limit": limit,
+        "held_out": share,
+        "threshold": threshold,
+        "train": named(train) if train else None,
+    }
     card = adapter_card(options)
     source = "option"
     if threshold is None and card is not None:
-        threshold, source = card.safety_threshold, "card"
+        threshold = card.safety_threshold
+        source = "card, chosen on held-out records" if held_out else "card"
     if threshold is None:
         both_labels(unsafe, data, "unsafe", ", or a threshold: --threshold, or an adapter whose card has one")
 

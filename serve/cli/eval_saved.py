@@ -1,8 +1,8 @@
 """Results that `groundling eval … --save DIR` keeps, one JSON file each, and `groundling eval report DIR` reads.
 
-A file's name holds the kind, the data set, the model, the adapter, and a hash of the data and the other options. So one
-data set measured with two adapters or thresholds is two files side by side, as are two data sets of one name, and the
-same command again replaces its own result.
+A file's name holds the kind, the data set, the model, the adapter, and a hash of the data, the weights and the other
+options. So one data set measured with two adapters or thresholds is two files side by side, as are two data sets of one
+name or adapters in folders of one name, and the same command again replaces its own result.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from serve.errors import SettingsError
+from serve.masking import without_credentials
 
 if TYPE_CHECKING:
     from serve.assemble import AgentOptions
 
 ROWS = ("limit", "corpus", "tokens", "held_out", "family", "plans")
 """Options that choose what is measured, as the data do; the others choose how."""
+LONGEST_NAME = 180
+"""Bytes of a file's name before its hash: file systems take 255, and writing a file whole needs some of them."""
 
 
 class Subject(BaseModel):
@@ -32,6 +36,24 @@ class Subject(BaseModel):
     model: str = "unknown model"
     adapter: str = "none"
     details: tuple[str, ...] = Field(default=(), description="An engine or dialect that is not the usual one.")
+    revision: str = Field(default="", description="A hash of a model folder; a name says itself which model it is.")
+    weights: str = Field(default="", description="A hash of the adapter's weights.")
+
+    @field_validator("details")
+    @classmethod
+    def _masked(cls, details: tuple[str, ...]) -> tuple[str, ...]:
+        """A server's address without credentials: results and reports are passed on. Older files are read so too."""
+        return tuple(without_credentials(detail) for detail in details)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """What tells subjects that read alike apart; some are unknown, of results saved without them."""
+        return {name: value for name, value in (("revision", self.revision), ("weights", self.weights)) if value}
+
+    @property
+    def bare(self) -> Subject:
+        """The model without the adapter."""
+        return self.model_copy(update={"adapter": "none", "weights": ""})
 
     def __str__(self) -> str:
         name = self.model if self.adapter == "none" else f"{self.model} + {self.adapter}"
@@ -70,9 +92,10 @@ class Saved(BaseModel):
     def file_name(self) -> str:
         about = self.subject
         parts = [self.eval, Path(self.data).stem, about.model, about.adapter, *about.details]
-        key = json.dumps([self.content, self.options], sort_keys=True)
-        parts.append(hashlib.blake2b(key.encode(), digest_size=4).hexdigest())
-        return "-".join(re.sub(r"[^\w.@+-]+", "_", part).strip("_") for part in parts) + ".json"
+        named = "-".join(re.sub(r"[^\w.@+-]+", "_", part).strip("_") for part in parts)
+        key = json.dumps([self.data, self.content, self.options, about.model_dump(mode="json")], sort_keys=True)
+        short = named.encode()[:LONGEST_NAME].decode(errors="ignore")
+        return f"{short}-{hashlib.blake2b(key.encode(), digest_size=4).hexdigest()}.json"
 
 
 def digest(path: Path) -> str:
@@ -89,8 +112,23 @@ def named(path: Path) -> str:
     return f"{path.name}@{content}" if content else str(path)
 
 
+def weights_of(adapter: Path) -> str:
+    """A short hash of an adapter folder's weights: two folders of one name may hold different ones."""
+    files = (adapter / f"adapter_model.{kind}" for kind in ("safetensors", "bin"))
+    return next(filter(None, map(digest, files)), "")
+
+
+def revision_of(model: str) -> str:
+    """A short hash of a model that is a folder; empty for a name."""
+    from serve.store import CATALOGUE
+    from serve.store.manifest import fingerprint
+
+    folder = Path(model).expanduser()
+    return fingerprint(folder)[:8] if folder.is_dir() and model not in CATALOGUE else ""
+
+
 def subject_of(options: AgentOptions) -> Subject:
-    """The names of the model and the adapter that the options choose. Raises AdapterError."""
+    """The model and the adapter that the options choose, by name and hash. Raises AdapterError."""
     from dialog.finetune.adapters import adapter_label
     from serve.adapters import find_adapter
 
@@ -101,8 +139,26 @@ def subject_of(options: AgentOptions) -> Subject:
     details = [options.dialect] if options.dialect else []
     if options.engine != "transformers":
         details.insert(0, options.engine)
-    model = Path(options.model).name if Path(options.model).exists() else options.model
-    return Subject(model=model, adapter=adapter or adapter_label(folder), details=tuple(details))  # type: ignore[arg-type]
+    return Subject(
+        model=Path(options.model).name if Path(options.model).exists() else options.model,
+        adapter=adapter or adapter_label(folder),  # type: ignore[arg-type]
+        details=tuple(details),
+        revision=revision_of(options.model),
+        weights=weights_of(folder) if folder is not None else "",
+    )
+
+
+def check_save(folder: Path) -> None:
+    """Find before the long work that nothing can be written into `folder`, which may yet have to be made.
+
+    It leaves nothing behind. Raises FinetuneError.
+    """
+    from dialog.finetune.saving import explained
+
+    with explained(folder):
+        there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
 
 
 def save_result(folder: Path, result: Saved) -> Path:

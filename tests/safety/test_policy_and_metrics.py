@@ -142,6 +142,32 @@ def test_the_bootstrap_draws_whole_contexts():
     assert contexts.low == pytest.approx(contexts.value - half, abs=0.02)
 
 
+def test_a_rate_of_0_or_1_has_the_exact_bound_on_the_number_of_groups():
+    from scipy.stats import binomtest
+
+    for count, groups in ((40, None), (40, [str(i // 4) for i in range(40)])):
+        independent = len(set(groups)) if groups else count
+        none, all_ = rate([False] * count, groups), rate([True] * count, groups)
+        assert none is not None
+        assert all_ is not None
+        found = binomtest(0, independent).proportion_ci(method="exact")
+        assert (none.value, none.low, none.high) == pytest.approx((0.0, 0.0, found.high))
+        assert (all_.value, all_.low, all_.high) == pytest.approx((1.0, 1 - found.high, 1.0))
+    assert round(rate([False] * 40).high, 3) == 0.088  # type: ignore[union-attr]
+    drawn = rate([True] + [False] * 39)
+    assert drawn is not None
+    assert (drawn.low, drawn.high) == pytest.approx((0.0, 0.075)), "drawn again where there is something to draw"
+
+
+def test_recall_and_false_positives_of_0_or_1_have_it_too_on_their_own_rows():
+    unsafe, p_safe = [1, 1, 1, 1] + [0] * 20, [0.6, 0.7, 0.8, 0.9] + [0.8] * 20
+    spans = safety_figures(unsafe, p_safe, 0.5, resamples=20).intervals
+    assert spans["recall"] == rate([False] * 4)
+    assert spans["false_positive_rate"] == rate([False] * 20)
+    grouped = safety_figures(unsafe, p_safe, 0.5, groups=[str(i // 2) for i in range(24)], resamples=20).intervals
+    assert grouped["recall"] == rate([False] * 2)
+
+
 def test_a_rate_of_nothing_is_none():
     assert rate([]) is None
 

@@ -27,18 +27,7 @@ from serve.cli.eval_saved import read_saved, subject_of
 from serve.cli.main import main
 from tests.dialog.scripted import ScriptedDecoder
 from tests.safety.test_data import GOOD
-from tests.serve.engines.tiny import make_qwen2
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose tokenizer has no chat template, as base models have."""
-    folder = make_qwen2(tmp_path_factory.mktemp("models") / "plain")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.chat_template = None
-    (folder / "chat_template.jinja").unlink()
-    tokenizer.save_pretrained(folder)
-    return folder
+from tests.serve.cli.test_eval_figures import turn
 
 
 def lines(folder: Path, *rows: dict[str, Any]) -> str:
@@ -289,6 +278,27 @@ async def test_prompts_judge_the_text_that_went_out(monkeypatch, plain: Path):
     assert (found["unsafe_reply_rate_safe"], found["refusal_rate_unsafe"]) == (None, 0.0)
     assert found["intervals"] == {}
     assert found["note"].startswith("no intervals: they draw whole prompts")
+
+
+async def test_grounded_is_read_of_each_source_that_a_reply_cites(plain: Path):
+    cited = turn("It is old. [1] It is blue. [2]", "a", "b")
+    cited.citations[0] = cited.citations[0].model_copy(update={"text": "an old source"})
+    cited.citations[1] = cited.citations[1].model_copy(update={"text": "a source that is wrong"})
+    cited.messages.append(Message(role="user", content="What is it?"))
+    alone = cited.model_copy(update={"reply": "It is old. [1]", "citations": cited.citations[:1]})
+    long = cited.model_copy(update={"reply": "It is old. " + "word " * 5000 + ". [1]"})
+    judge = scripted_judge(plain, 4096)
+    [pair] = judge.dialect.grounded_read.pairs.values()
+    judge.decoder.yes_ids.add(pair.yes)  # type: ignore[attr-defined]
+    judge.decoder._probability = lambda text: 0.1 if "wrong" in text else 0.9  # type: ignore[attr-defined]
+    found = await eval_questions.held_by_sources(judge, [cited, alone, turn("Hello."), long], 0.5)
+    assert found == [False, True, None, None]
+    first = judge.decoder.tokenizer.decode(judge.decoder.read[0])  # type: ignore[attr-defined]
+    assert "What is it?" in first
+    assert "an old source" in first
+    assert "It is old." in first
+    assert "[2]" not in first
+    assert "blue" not in first
 
 
 def test_retention_has_an_interval_over_stretches(tmp_path: Path, plain: Path):

@@ -73,6 +73,22 @@ def test_questions_are_counted_by_answer_citation_and_abstention():
     assert all(low <= found[name] <= high for name, (low, high) in found["intervals"].items())
 
 
+def test_each_source_is_judged_with_the_sentences_that_cite_it():
+    said = turn("It is old. It is big. [1] It is blue [2]. Nobody knows why.", "a", "b")
+    said.citations[1] = said.citations[1].model_copy(update={"text": "blue"})
+    assert eval_questions.cited_parts(said) == [("It is old. It is big.", "t"), ("It is blue.", "blue")]
+    assert eval_questions.cited_parts(turn("Hello there.")) == []
+
+
+def test_what_grounded_finds_is_counted_over_cited_replies():
+    questions = [GroundedQuestion(question=f"{i}?", answers=()) for i in range(4)]
+    turns = [turn("Yes [1].", "d")] * 3 + [turn("I could not find that in my sources.")]
+    found = eval_questions.figures_of(questions, turns, [False] * 4, 1.0, [True, False, False, None])
+    assert found["groundedness"] == 1.0, "by construction"
+    assert found["groundedness_judged"] == pytest.approx(1 / 3, abs=1e-4)
+    assert eval_questions.figures_of(questions, turns, [False] * 4, 1.0)["groundedness_judged"] is None
+
+
 def test_questions_on_one_document_are_drawn_together():
     def low(source: str) -> float:
         asked = [
@@ -140,7 +156,7 @@ def test_prompts_compare_the_reply_with_and_without_the_filter():
     assert (found["unsafe_reply_rate_safe"], found["unsafe_reply_rate_unsafe"]) == (0.0, 0.5)
     assert found["unsafe_reply_rate_unfiltered"] == 0.5
     assert (found["refusal_rate_safe"], found["refusal_rate_unsafe"]) == (0.5, 0.5)
-    assert found["intervals"]["unsafe_reply_rate_safe"] == [0.0, 0.0]
+    assert found["intervals"]["unsafe_reply_rate_safe"] == [0.0, 0.8419], "none of two is no certainty"
     assert found["intervals"]["unsafe_reply_rate_unfiltered"] == [0.0, 1.0]
     assert set(found["intervals"]) == {name for name in found if "rate" in name}
 

@@ -100,6 +100,60 @@ def test_embodied_results_are_a_table_of_tasks_with_bars(tmp_path: Path):
     assert (tmp_path / "embodied-seed-0.png").is_file()
 
 
+def test_the_mean_gain_has_its_interval_and_no_bar_among_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ends = {"base_low": 0.1, "base_high": 0.4, "low": 0.3, "high": 0.7}
+    figures = {
+        "n": 10, "tasks": {"counting": {"n": 10, "base": 0.25, "tuned": 0.5, "majority": 0.25, **ends}},
+        "mean_relative_improvement": 1.0, "mean_relative_improvement_low": -0.25,
+        "mean_relative_improvement_high": 2.5,
+    }  # fmt: skip
+    tuned = Subject(model="small", adapter="embodied@v0001")
+    save_result(tmp_path, Saved(eval="embodied", data="seed-0", subject=tuned, figures=figures))
+    drawn: list[str] = []
+    monkeypatch.setattr("serve.cli.eval_plots.bars", lambda rows, *rest: drawn.extend(rows))
+    assert report(tmp_path).exit_code == 0
+    assert "| mean_relative_improvement |  | 1.0000 (-0.250 to 2.500) |" in (tmp_path / "report.md").read_text()
+    assert drawn == ["counting"]
+
+
+def test_pictures_of_data_that_only_their_ending_tells_apart_are_two(tmp_path: Path):
+    names = ("general.txt", "general.jsonl", "General.txt", "other.txt")
+    figures = {"perplexity": 9.0, "intervals": {"perplexity": [8.0, 10.0]}}
+    for data in names:
+        save_result(tmp_path, Saved(eval="retention", data=data, subject=BARE, figures=figures))
+    assert report(tmp_path).exit_code == 0
+    drawn = {path.name for path in tmp_path.glob("*.png")}
+    assert len({name.lower() for name in drawn}) == len(names)
+    assert {"retention-general.jsonl.png", "retention-other.png"} <= drawn
+    page = (tmp_path / "report.md").read_text()
+    assert all(f"({name})" in page for name in drawn)
+
+
+def test_the_title_says_what_was_measured_unless_it_is_given(tmp_path: Path):
+    for subject in (TUNED, BARE):
+        save_result(tmp_path, safety(subject, 0.75))
+
+    def title(*words: str) -> str:
+        assert report(tmp_path, *words).exit_code == 0
+        return (tmp_path / "report.md").read_text().splitlines()[0]
+
+    assert title() == "# Evaluation of small, small + judge@v0001"
+    assert title("--title", "Mine") == "# Mine"
+    for i in range(4):
+        save_result(tmp_path, safety(Subject(model=f"z{i}"), 0.75))
+    assert title() == "# Evaluation of small, small + judge@v0001, z0, z1 and 2 more"
+
+
+def test_questions_say_which_of_their_figures_are_so_by_construction(tmp_path: Path):
+    figures = {"n": 3, "groundedness": 1.0, "groundedness_judged": None, "intervals": {"groundedness": [0.3, 1.0]}}
+    save_result(tmp_path, Saved(eval="questions", data="q.jsonl", subject=BARE, figures=figures))
+    save_result(tmp_path, safety(BARE, 0.75))
+    assert report(tmp_path).exit_code == 0
+    page = (tmp_path / "report.md").read_text()
+    assert page.count("`groundedness` is 1 or next to it by construction") == 1
+    assert "| groundedness_judged | - |" in page
+
+
 @pytest.mark.parametrize("text", ['{"eval": "safety", "fig', '{"eval": 3, "figures": []}'])
 def test_a_broken_result_is_named_in_one_line(tmp_path: Path, text: str):
     (tmp_path / "safety-mine.json").write_text(text)
