@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def finetune(recipe: str, changes: tuple[str, ...], out: Path | None, as_json: bool) -> None:
-    """Train an adapter by RECIPE: a shipped recipe's name (judge, judge-more, joint, joint-cpu, embodied) or a YAML
-    file.
+    """Train an adapter by RECIPE: a shipped recipe's name (judge, judge-more, joint, joint-cpu, embodied,
+    embodied-more) or a YAML file.
 
     KEY=VALUE changes the recipe; dots reach inside. A run that stopped goes on where its last checkpoint is when the
     same command is given again. The adapter is installed as a new version unless it forgot too much of general text.

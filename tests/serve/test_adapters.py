@@ -56,7 +56,7 @@ def test_a_shipped_adapter_is_small_and_says_where_it_comes_from(default_model: 
     assert card.refused is None
     assert card.metrics["retention_ratio"] <= 1.01
     assert all(use.licence != "unknown" for use in card.data)
-    recipe_of = {DEFAULT_ADAPTER: "judge-more"}
+    recipe_of = {DEFAULT_ADAPTER: "judge-more", "embodied": "embodied-more"}
     config, _ = load_config(recipe_of.get(name, name), ["data=data"])
     assert card.recipe["method"] == "ewc"
     # An option younger than the card has its default there; replay's, which has changed since, made nothing of these.
