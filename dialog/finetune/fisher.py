@@ -154,7 +154,7 @@ def fisher_information(
                     ids[row, : len(sample)] = torch.tensor(sample)
                 mask = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
                 ids, mask = ids.to(device), mask.to(device)
-                with recorded_gradients(model, layers, totals):
+                with recorded_gradients(layers, totals):
                     logits = model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits[:, :-1].float()
                     targets = ids[:, 1:] if labels == "data" else draw(logits, generator)
                     losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
@@ -189,22 +189,20 @@ def batches_by_length(samples: Sequence[Sequence[int]], batch_tokens: int) -> It
 
 
 @contextmanager
-def recorded_gradients(model: nn.Module, layers: dict[str, nn.Linear], totals: dict[str, Tensor]) -> Iterator[None]:
+def recorded_gradients(layers: dict[str, nn.Linear], totals: dict[str, Tensor]) -> Iterator[None]:
     """While active, a backward pass adds every sample's squared gradient of each layer's weight to `totals`."""
 
     def watch(name: str) -> Callable[..., None]:
         def forward_hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             x = inputs[0].detach()
+            if not output.requires_grad:
+                # All weights are frozen: the graph begins at the lowest of these layers, and nothing below is walked.
+                output.requires_grad_()
             output.register_hook(lambda g: add_squares(totals[name], x, g))
 
         return forward_hook
 
-    def open_graph(module: nn.Module, inputs: Any, output: Tensor) -> None:
-        output.requires_grad_()  # all weights are frozen: the graph begins at the embeddings
-
-    embeddings: Any = getattr(model, "get_input_embeddings")()  # noqa: B009
     handles = [layer.register_forward_hook(watch(name)) for name, layer in layers.items()]
-    handles.append(embeddings.register_forward_hook(open_graph))
     try:
         with torch.enable_grad():
             yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from toolset.english.sentences import split
+from toolset.english.superlative import ADJECTIVE, RANK
 from toolset.english.words import OPENERS, STOP_WORDS, WORD, terms
 
 CREATIVE = re.compile(
@@ -56,6 +57,12 @@ FRAGMENT = re.compile(
     re.IGNORECASE,
 )
 """A question without a verb: "capital of France?", "Napoleon's birthplace?"."""
+KEYWORDS = re.compile(
+    rf"^(?i:(?:the )?(?:(?:{RANK})[ -])?{ADJECTIVE} [\w-]+(?: [\w-]+)?(?: (?:in|on|of|by) [\w' -]+)?)\W*$"
+    r"|^(?i:the )?(?!(?i:lots|plenty|most|all|some|many|none|both|half|out|instead|because)\b)[A-Za-z]+(?: [a-z]+)? of "
+    r"(?:the )?[A-Z][\w'’-]+(?: (?:of |the |and )*[A-Z][\w'’-]+)*\W*$"
+)
+"""What one types into a search box: "biggest planet", "capital of France"."""
 # Talk about the two who talk: "how are you", "what do you think", "what should I do", "what's up".
 PERSONAL = re.compile(
     r"\b(?:you|your|yours|yourself|u|i|i'm|me|my|mine|we|us|our|let's)\b|\bwhat'?s up\b|\bhow'?s it going\b",
@@ -96,12 +103,12 @@ def question_part(text: str) -> str:
 def seeks_facts(text: str) -> bool:
     """Whether a message is `answerable` and asks about the world, so that an answer without a source says so.
 
-    "Who painted the Mona Lisa?" and "capital of France?" do; "How are you?", "I like tea." and "What should I cook?"
+    "Who painted the Mona Lisa?" and "capital of France" do; "How are you?", "I like tea." and "What should I cook?"
     do not.
     """
     part = question_part(text)
     asks = (
-        bool(ASKS.match(part) or FRAGMENT.match(part))
+        bool(ASKS.match(part) or FRAGMENT.match(part) or KEYWORDS.match(part))
         or (text.strip().endswith("?") and bool(LATER_WH.search(part)))
         or (bool(TELL.match(text.strip())) and bool(NAME.search(part) or part.lower().startswith("about")))
     )

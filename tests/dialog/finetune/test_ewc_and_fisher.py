@@ -99,6 +99,21 @@ def test_batched_fisher_equals_one_by_one(tiny, batch_tokens: int):
         assert float((found[name] - expected[name]).abs().max() / expected[name].max()) < 1e-5
 
 
+def test_fisher_of_upper_layers_is_the_same_and_walks_no_lower_ones(tiny):
+    model = tiny()
+    upper = [name for name in target_names(model, LoraSettings()) if ".layers.1." in name]
+    walked: list[bool] = []
+    model.get_submodule("model.layers.0").register_forward_hook(
+        lambda module, inputs, output: walked.append((output[0] if isinstance(output, tuple) else output).requires_grad)
+    )
+    found = fisher_information(model, SAMPLES, upper)
+    expected = one_by_one(tiny(), upper, SAMPLES)
+    for name in upper:
+        assert float((found[name] - expected[name]).abs().max() / expected[name].max()) < 1e-5
+    assert walked
+    assert not any(walked), "a backward pass below the lowest layer is wasted"
+
+
 def test_it_squares_each_samples_gradient_and_not_the_batchs(tiny):
     name = "model.layers.0.self_attn.q_proj"
     found = fisher_information(tiny(), SAMPLES, [name])[name]

@@ -22,6 +22,11 @@ from toolset.english.question import answerable, names, question_part, seeks_fac
         "Is Pluto a planet?",
         "I like art. Who painted Guernica?",
         "capital of France?",
+        "Capital of France",
+        "population of the United States",
+        "biggest planet",
+        "The second largest city in Japan.",
+        "tallest mountain in the world",
         "Napoleon's birthplace?",
         "Why do we dream?",
         "What causes tides on our planet?",
@@ -43,6 +48,9 @@ def test_questions_about_the_world_seek_facts(text: str) -> None:
         "Tell me a joke",
         "What's up?",
         "lol that is so funny",
+        "Lots of Americans",
+        "my greatest fear",
+        "the end of the day",
     ],
 )
 def test_talk_does_not(text: str) -> None:
