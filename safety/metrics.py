@@ -21,7 +21,10 @@ Metric = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
 
 
 class Interval(BaseModel):
-    """A figure with its 95% interval: bootstrap, and of a share that is 0 or 1 the exact one."""
+    """A figure with its 95% interval: bootstrap, and of a share or an AUROC that is 0 or 1 the exact one.
+
+    `low` and `high` are nan where there is none: where all resamples are alike, they say nothing about chance.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -152,6 +155,10 @@ def middle_below(threshold: float, scores: ArrayLike) -> float:
     return float((threshold + (below.max() if len(below) else 0.0)) / 2)
 
 
+ALIKE = 1e-9
+"""Figures of resamples that differ by less do so by rounding."""
+
+
 def bootstrap(
     metric: Metric,
     labels: ArrayLike,
@@ -165,7 +172,9 @@ def bootstrap(
 
     With `groups`, one name a row, whole groups are drawn: rows of one context are not independent, and drawing them
     one by one would make the interval too narrow. Resamples on which the metric is undefined (one class only) are
-    drawn again, at most ten times as many in all.
+    drawn again, at most ten times as many in all. Where the resamples are alike (all of a perfect order are perfect)
+    both bounds are nan: a width of 0 would call certain what a few rows cannot show. `exact` and `exact_order` bound
+    the figures for which that can be done.
     """
     y, s = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     members = members_of(groups) if groups is not None else None
@@ -182,6 +191,8 @@ def bootstrap(
         if len(values) == resamples:
             break
     low, high = np.percentile(values, [2.5, 97.5]) if values else (float("nan"), float("nan"))
+    if high - low < ALIKE:
+        low = high = float("nan")
     return Interval(value=metric(y, s), low=float(low), high=float(high))
 
 
@@ -213,8 +224,45 @@ def exact(values: ArrayLike, groups: Sequence[str] | None = None) -> Interval | 
     all_values = np.asarray(values, dtype=bool)
     if not len(all_values) or all_values.any() != all_values.all():
         return None
-    free = 1 - 0.025 ** (1 / (len(all_values) if groups is None else len(set(groups))))
-    return Interval(value=1.0, low=1 - free, high=1.0) if all_values[0] else Interval(value=0.0, low=0.0, high=free)
+    return at_end(bool(all_values[0]), len(all_values) if groups is None else len(set(groups)))
+
+
+def at_end(success: bool, trials: int) -> Interval:
+    """1 where all of `trials` independent ones succeed, else 0 where none does, with Clopper and Pearson's bound."""
+    free = 1 - 0.025 ** (1 / trials)
+    return Interval(value=1.0, low=1 - free, high=1.0) if success else Interval(value=0.0, low=0.0, high=free)
+
+
+def ranking(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    *,
+    groups: Sequence[str] | None = None,
+    resamples: int = 500,
+    seed: int = 0,
+) -> Interval:
+    """AUROC with its interval: `exact_order`, else `bootstrap` with the same arguments. Raises MetricError."""
+    return exact_order(labels, scores, groups) or bootstrap(
+        auroc, labels, scores, groups=groups, resamples=resamples, seed=seed
+    )
+
+
+def exact_order(labels: ArrayLike, scores: ArrayLike, groups: Sequence[str] | None = None) -> Interval | None:
+    """An AUROC of 1 or 0 with its exact bound; None for another, or where the rows are of one group.
+
+    AUROC is the share of pairs of a positive and a negative that are in order. Of p groups with positives and q with
+    negatives, g in all, k = min(p, q, g // 2) pairs can be formed that use no group twice. They are independent, and a
+    perfect order has all k of them in order, so that at a true AUROC of 0.025^(1/k) it comes at most once in forty
+    times (Clopper and Pearson, 1934). The bound is wide: it counts none of the other pairs. Raises MetricError.
+    """
+    y, s = both_classes(labels, scores)
+    value = auroc(y, s)
+    if value not in (0.0, 1.0):
+        return None
+    names = [str(row) for row in range(len(y))] if groups is None else groups
+    positive, negative = ({name for name, one in zip(names, y, strict=True) if one == label} for label in (1, 0))
+    pairs = min(len(positive), len(negative), len(positive | negative) // 2)
+    return at_end(value == 1.0, pairs) if pairs else None
 
 
 def safety_figures(
@@ -241,6 +289,8 @@ def safety_figures(
         }
         for name, one in measures.items():
             sure = exact_of_class(y == (name == "recall"), s < threshold, groups) if name in CLASS_RATES else None
+            if name == "auroc":
+                sure = exact_order(y, 1 - s, groups)
             spans[name] = sure or bootstrap(one, y, s, groups=groups, resamples=resamples, seed=seed)
     return SafetyFigures(
         n=len(y),

@@ -7,6 +7,8 @@ record is plain data; how it is put to a model is the dialog's affair.
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -16,6 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from safety.errors import DataError
 
 R = TypeVar("R", bound=BaseModel)
+
+_HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF = re.compile("[\ud800-\udfff]")
 
 Rating = Annotated[float, Field(ge=0.0, le=1.0)]
 """A human rating as a fraction of its scale: 1 has the attribute, 0 has not."""
@@ -97,22 +102,61 @@ def context_of(texts: Sequence[str]) -> tuple[Message, ...]:
 
 
 def read_json_lines(path: Path, error: type[Exception] = DataError) -> Iterator[tuple[int, Any]]:
-    """Each line's number and value; blank lines are passed over. Raises `error` with the line's number."""
+    """Each line's number and value; blank lines and the mark that some editors begin a file with are passed over.
+
+    Raises `error` with the line's number for what is no JSON, cannot be held, or no tokenizer could take.
+    """
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     try:
-                        yield number, json.loads(line)
-                    except json.JSONDecodeError as bad:
-                        raise error(
-                            f"{path.name}, line {number}: not JSON ({bad.msg} at column {bad.colno}). "
-                            "Write one JSON object a line."
-                        ) from None
+                        yield number, json_value(line)
+                    except ValueError as bad:
+                        raise error(f"{path.name}, line {number}: {bad}") from None
     except OSError as bad:
         raise error(f"{path} cannot be read ({bad.strerror or bad}). Name an existing JSONL file.") from None
     except UnicodeDecodeError:
         raise error(f"{path.name} is not UTF-8 text. Save it as UTF-8, one JSON object a line.") from None
+
+
+def json_value(line: str) -> Any:
+    """The value of a JSON text. Raises ValueError with what is wrong and the remedy."""
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as bad:
+        raise ValueError(f"not JSON ({bad.msg} at column {bad.colno}). Write one JSON object a line.") from None
+    except RecursionError:
+        raise ValueError("lists or objects nested too deep to be read. Write a flat JSON object.") from None
+    except ValueError:  # Python turns no longer digits into a number
+        raise ValueError(
+            f"a number of more than {sys.get_int_max_str_digits()} digits. Write it shorter, or as a text in quotes."
+        ) from None
+    if _HALF_ESCAPED.search(line) and (found := half_character(value)):
+        field, half = found
+        raise ValueError(
+            f"field {field!r} holds \\u{ord(half):04x}, half of a character without its other half. "
+            "Write the whole character, or leave it out."
+        )
+    return value
+
+
+def half_character(value: Any) -> tuple[str, str] | None:
+    """(field, the half) of the first lone surrogate, which JSON can escape and UTF-8 and tokenizers refuse."""
+    rest: list[tuple[str, Any]] = [("", value)]
+    while rest:  # not by recursion: JSON may be nested almost as deep as Python goes
+        name, one = rest.pop()
+        inner: Iterable[tuple[Any, Any]] = ()
+        if isinstance(one, str) and (half := _HALF.search(one)):
+            return name or "the line", half[0]
+        if isinstance(one, dict):
+            if half := next(filter(None, map(_HALF.search, one)), None):
+                return name or "the line", half[0]  # a key, which the message cannot show
+            inner = one.items()
+        elif isinstance(one, list):
+            inner = enumerate(one)
+        rest.extend(reversed([(f"{name}.{key}" if name else str(key), each) for key, each in inner]))
+    return None
 
 
 def read_records(

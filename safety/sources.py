@@ -216,7 +216,8 @@ def dialogue_eval(path: Path, *, keep: Callable[[int], bool] = lambda number: Tr
 def fraction(scores: dict[str, Any], name: str) -> float | None:
     """A 0–100 rating as a fraction, None where it is missing."""
     value = scores.get(name)
-    return min(1.0, max(0.0, value / 100)) if isinstance(value, int | float) else None
+    # Cut off first: a whole number may be too large to be divided.
+    return min(100, max(0, value)) / 100 if isinstance(value, int | float) else None
 
 
 TOPICAL_RATINGS = {"Poor": 0.0, "Not Good": 0.25, "Passable": 0.5, "Good": 0.75, "Excellent": 1.0}

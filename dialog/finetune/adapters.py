@@ -8,6 +8,7 @@ how an adapter is served is `serve`'s affair.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -21,9 +22,13 @@ from dialog.errors import AdapterError, FinetuneError
 from dialog.finetune.saving import whole_folder, write_whole
 
 CARD = "card.json"
+WEIGHTS = "adapter_model.safetensors"
+SETTINGS = "adapter_config.json"
+NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"
+"""What an adapter may be called, as in a configuration: its name is a folder's, and must not lead out of the store."""
 Stored = Literal["float32", "bfloat16", "float16"]
 """Number types that merged weights may be kept in."""
-_VERSION = re.compile(r"v(\d{4,})")
+_VERSION = re.compile(r"v([0-9]{4,})")
 
 
 class DataUse(BaseModel):
@@ -44,8 +49,8 @@ class AdapterCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str
-    version: str = ""
+    name: str = Field(pattern=NAME)
+    version: str = Field(default="", pattern=rf"^({_VERSION.pattern})?$")
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     base_model: str
     base_revision: str = Field(description="Hash of the base weights; engines refuse another base.")
@@ -73,21 +78,89 @@ class StoredAdapter(BaseModel):
     card: AdapterCard
 
     @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def version(self) -> str:
+        return self.card.version
+
+    @property
     def full_name(self) -> str:
         return self.card.full_name
 
 
+class UnreadableAdapter(BaseModel):
+    """A version's folder in a store whose card cannot be read: cut, or of a newer release. Its path says which it is.
+
+    Folders are renamed into place whole, so none is merely being written.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    fault: str
+
+    @property
+    def name(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def version(self) -> str:
+        return self.path.name
+
+    @property
+    def full_name(self) -> str:
+        return adapter_label(self.path)
+
+
 def read_card(folder: Path) -> AdapterCard:
     """Raises AdapterError where the folder is not an adapter with a card."""
+    path = folder / CARD
     try:
-        return AdapterCard.model_validate_json((folder / CARD).read_bytes())
-    except OSError:
+        return AdapterCard.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
         raise AdapterError(
             f"{folder} holds no {CARD}, so it is not an adapter made here. Name a folder with a card."
         ) from None
+    except OSError as error:
+        raise AdapterError(f"{path} cannot be read: {error.strerror or error}. Make it readable.") from None
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        raise AdapterError(f"{folder / CARD}: {fault['loc']}: {fault['msg']}. Finetune again.") from None
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            why = f"{key} is unknown here. The card may be of a newer Groundling: update it, or finetune again."
+        elif key and fault["type"] != "missing":
+            why = f"{key}: {fault['msg']}, got {fault['input']!r:.60}. Correct it, or finetune again."
+        else:
+            why = f"{key}: {fault['msg']}. Finetune again." if key else f"{fault['msg']}. Finetune again."
+        raise AdapterError(f"{path}: {why}") from None
+
+
+def check_files(folder: Path) -> None:
+    """Raises AdapterError where the folder does not hold what engines load: peft's settings, and weights.
+
+    Of the weights the header is read, which says whether the file is whole; not the numbers.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    whole = "Name a whole adapter folder, or copy it anew."
+    for path in (folder / SETTINGS, folder / WEIGHTS):
+        if not path.is_file():
+            raise AdapterError(f"{folder} holds no {path.name}. {whole}")
+    try:
+        settings = json.loads((folder / SETTINGS).read_bytes())
+    except (OSError, ValueError) as error:
+        raise AdapterError(f"{folder / SETTINGS} is not readable JSON ({error}). {whole}") from None
+    if not isinstance(settings, dict):
+        raise AdapterError(f"{folder / SETTINGS} holds a {type(settings).__name__}, not keys and values. {whole}")
+    try:
+        with safe_open(folder / WEIGHTS, framework="np") as file:
+            empty = not list(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise AdapterError(f"{folder / WEIGHTS} is not a readable safetensors file ({error}). {whole}") from None
+    if empty:
+        raise AdapterError(f"{folder / WEIGHTS} holds no weights. {whole}")
 
 
 def write_adapter(
@@ -118,28 +191,49 @@ class AdapterStore:
         self.root = root
         self.folders = (*others, root)
 
+    def all(self) -> list[StoredAdapter | UnreadableAdapter]:
+        """Readable or not, by name, oldest version first; what `root` holds comes after others of one version."""
+        found: list[StoredAdapter | UnreadableAdapter] = []
+        for path in (path for folder in self.folders for path in folder.glob("*/v*")):
+            if not (_VERSION.fullmatch(path.name) or (path / CARD).is_file()):
+                continue
+            try:
+                found.append(StoredAdapter(path=path, card=read_card(path)))
+            except AdapterError as error:
+                found.append(UnreadableAdapter(path=path, fault=str(error)))
+        return sorted(found, key=lambda one: (one.name, len(one.version), one.version))
+
     def list(self) -> list[StoredAdapter]:
         """All readable adapters, by name, oldest version first."""
-        found = []
-        for path in (path for folder in self.folders for path in folder.glob(f"*/v*/{CARD}")):
-            try:
-                found.append(StoredAdapter(path=path.parent, card=read_card(path.parent)))
-            except AdapterError:
-                continue
-        return sorted(found, key=lambda one: (one.card.name, one.card.version))
+        return [one for one in self.all() if isinstance(one, StoredAdapter)]
 
-    def newest(self, name: str) -> StoredAdapter | None:
-        """The newest version of `name`, None where there is none."""
-        return next((one for one in reversed(self.list()) if one.card.name == name), None)
+    def newest(self, name: str, version: str = "") -> StoredAdapter | None:
+        """The newest version of `name`, or the `version` named; None where there is none.
+
+        Raises AdapterError where its card cannot be read: an older one does not silently take its place.
+        """
+        versions = [one for one in self.all() if one.name == name]
+        matching = [one for one in versions if not version or one.version == version]
+        if not matching:
+            return None
+        found = matching[-1]
+        if isinstance(found, StoredAdapter):
+            return found
+        before = (one for one in versions[: versions.index(found)] if isinstance(one, StoredAdapter))
+        older = [one.full_name for one in before if one.version != found.version]
+        instead = f", or name an older version: {older[-1]}" if older else ""
+        raise AdapterError(f"{found.fault} Or repair or delete the folder of {found.full_name}{instead}.")
 
     def find(self, name: str) -> StoredAdapter:
-        """By `name` (its newest version), `name@v0002`, or a folder's path. Raises AdapterError."""
+        """By `name` (its newest version), `name@v0002`, or a folder's path.
+
+        Raises AdapterError where there is none, or the card of what is named cannot be read.
+        """
         wanted, _, version = name.partition("@")
-        matching = [a for a in self.list() if a.card.name == wanted and (not version or a.card.version == version)]
-        if matching:
-            return matching[-1]
+        if found := self.newest(wanted, version):
+            return found
         folder = Path(name).expanduser()
-        if (folder / "adapter_config.json").is_file():
+        if (folder / SETTINGS).is_file():
             return StoredAdapter(path=folder.resolve(), card=read_card(folder))
         known = ", ".join(sorted({a.full_name for a in self.list()})) or "none yet"
         raise AdapterError(
@@ -153,14 +247,15 @@ class AdapterStore:
         return f"v{max(numbers, default=0) + 1:04d}"
 
     def install(self, folder: Path) -> StoredAdapter:
-        """Copy an adapter folder in as a new version, also a refused one. Raises AdapterError, FinetuneError."""
+        """Copy an adapter folder in as a new version, also a refused one.
+
+        Raises AdapterError where the folder is not a whole adapter, FinetuneError where the store cannot be written.
+        """
         card = read_card(folder)
-        if not (folder / "adapter_model.safetensors").is_file():
-            raise AdapterError(f"{folder} holds no adapter_model.safetensors. Name a whole adapter folder.")
+        check_files(folder)
         card.version = self.next_version(card.name)
         card.installed_despite, card.refused = card.refused or card.installed_despite, None
         final = self.root / card.name / card.version
-        final.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(final) as part:
             shutil.copytree(folder, part, dirs_exist_ok=True)
             (part / CARD).write_text(card.model_dump_json(indent=1))
@@ -178,7 +273,7 @@ def named_adapter(
     """
     path = folder / Path(wanted).expanduser()
     try:
-        if not (path / "adapter_config.json").is_file():
+        if not (path / SETTINGS).is_file():
             path = store.find(wanted).path
         card = read_card(path) if (path / CARD).is_file() else None
     except AdapterError as error:
@@ -213,7 +308,6 @@ def merge_into(adapter: StoredAdapter, model_folder: Path, revision: str, out: P
     with out_of_memory("merging", "Merging takes 4 bytes a weight: free memory, or merge on a larger machine."):
         model, tokenizer = load_merged(adapter, model_folder)
         model.to(getattr(torch, dtype))
-    out.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(out) as part:
         model.save_pretrained(str(part))
         tokenizer.save_pretrained(str(part))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from dialog.decoder import Tokenizer
 from dialog.dialect import Attribute, Dialect, Pair, Step
 from dialog.errors import FinetuneError, RecordError
-from dialog.evidence import Evidence, harmless
+from dialog.evidence import MAX_CHARS, Evidence, harmless
 from dialog.finetune.records import (
     Discrimination,
     Generation,
@@ -77,6 +77,8 @@ class ExampleWriter:
         self.end = self.dialect.end
         self.judge = self.dialect.attribute_reads[0]
         self.grounded = self.dialect.grounded_read
+        self.shortened = 0
+        """Snippets so far that were cut to what a turn reads of one."""
 
     def write(self, record: TrainingRecord) -> list[Example]:
         """The examples of a record; a research record gives one per step that the model writes, each ending where it
@@ -140,7 +142,7 @@ class ExampleWriter:
     def _grounded(self, record: Groundedness) -> Example:
         self._check_judges()
         question = record.context[-1].content if record.context else NO_CONTEXT
-        step = Step(question, evidence_of([Snippet(text=record.knowledge)]))
+        step = Step(question, self._evidence([Snippet(text=record.knowledge)]))
         return self._read_grounded(record.context, step, record.response, record.grounded)
 
     def _read_grounded(self, context: Sequence[Message], step: Step, response: str, rating: float) -> Example:
@@ -162,17 +164,33 @@ class ExampleWriter:
         start = 1
         for step in record.steps:
             if model_leads:
-                prompt = self.dialect.research_prompt(record.context, self.role, draft, done)
-                examples.append(self._taught(prompt, [*self.dialect.query_ids(step.query), self.end]))
-            found = evidence_of(step.evidence, start)
+                examples.append(self._researched(record, draft, done, self.dialect.query_ids(step.query)))
+            found = self._evidence(step.evidence, start)
             start += len(found)
             done.append(Step(step.query, found))
         if model_leads or start > 1:
-            prompt = self.dialect.research_prompt(record.context, self.role, draft, done)
-            examples.append(self._taught(prompt, [*self.dialect.final_ids(record.final), self.end]))
-        for example in examples:
-            self._check(len(example.ids))
+            examples.append(self._researched(record, draft, done, self.dialect.final_ids(record.final)))
         return examples
+
+    def _researched(
+        self, record: ResearchRecord, draft: Sequence[int], done: Sequence[Step], written: Sequence[int]
+    ) -> Example:
+        """What the model writes next in its research. A history that does not fit is left out whole, as in a turn."""
+        answer = [*written, self.end]
+
+        def prompt_of(context: Sequence[Message]) -> list[int]:
+            return self.dialect.research_prompt(context, self.role, draft, done)
+
+        prompt = prompt_of(record.context)
+        if len(prompt) + len(answer) > self.max_tokens:
+            lead = [*takewhile(lambda message: message.role == "system", record.context[:-1])]
+            prompt = prompt_of([*lead, record.context[-1]])
+            self._check(len(prompt) + len(answer))
+        return self._taught(prompt, answer)
+
+    def _evidence(self, snippets: Sequence[Snippet], start: int = 1) -> tuple[Evidence, ...]:
+        self.shortened += sum(len(" ".join(one.text.split())) > MAX_CHARS for one in snippets)
+        return evidence_of(snippets, start)
 
     def _text(self, text: str) -> list[Example]:
         ids = encode_plain(self.tokenizer, text)

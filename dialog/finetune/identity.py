@@ -14,6 +14,7 @@ from typing import Any
 
 from dialog.finetune.config import Config
 from dialog.finetune.fisher import FisherCard
+from dialog.finetune.sources import resolve
 
 FREE = {"micro_tokens", "gradient_checkpointing", "device", "save_every", "keep", "evaluate_every"}
 """Settings of `train` that decide how a run goes, not what it comes to."""
@@ -46,6 +47,27 @@ def run_identity(config: Config) -> dict[str, Any]:
     gate = {"max_ratio", "least_scale", "enforce", "licence"}
     free = {"train": FREE, "retention": gate, "evaluated": True, "max_false_positive_rate": True}
     return config.model_dump(mode="json", exclude=free)  # type: ignore[arg-type]
+
+
+def data_digest(config: Config, folder: Path) -> str:
+    """A hash of what the files of a run's tasks and its general text hold.
+
+    What is no file or cannot be read counts as missing: who reads it next says so. A pipe is not read twice.
+    """
+    paths = [source.path for task in config.tasks.values() if task.weight > 0 for source in task.sources if source.path]
+    found: dict[str, str | None] = {}
+    for path in {*paths, *config.retention.texts}:
+        file = resolve(folder, path)
+        try:
+            found[path] = file_digest(file) if file.is_file() else None
+        except OSError:
+            found[path] = None
+    return digest(found)
+
+
+def decided_by(config: Config) -> str:
+    """A configuration as JSON without what is `FREE`: what two runs share whose adapters are the same."""
+    return config.model_dump_json(exclude={"train": FREE})  # type: ignore[arg-type]
 
 
 def digest(value: Any) -> str:

@@ -50,6 +50,8 @@ def label_probabilities(
 
 LEAST_SAFE = 20
 """Safe replies from which on a set counts: at the usual rate of 5% one of them may be dropped."""
+BEHIND = "safe replies behind the threshold"
+"""The figure that says how many safe replies the safety threshold was set on."""
 TEMPLATES = frozenset({*REFUSALS, *COMPLIANCES})
 """Replies that the kind `harmful-prompts` is made with. They are trained on word for word, so the safe ones always pass
 and would make room for false refusals of other replies."""
@@ -104,6 +106,7 @@ def held_out_figures(
     threshold = safety_threshold(list(safe.values()), max_false_positive_rate)
     if threshold is not None:
         figures |= rates_at(threshold, safe)
+        figures[BEHIND] = float(sum(map(len, calibrated_on(list(safe.values())))))
     return figures, threshold, best_f1(grounded)
 
 
@@ -117,12 +120,18 @@ def safety_threshold(sets: Sequence[Sequence[Reading]], max_false_positive_rate:
     labels = [label for of_set in sets for label in of_set]
     if len({label.value for label in labels}) < 2:
         return None
-    own = [[label.probability for label in of_set if label.value and not label.templated] for of_set in sets]
-    together = [value for values in own for value in values] or [one.probability for one in labels if one.value]
-    large = [values for values in own if len(values) >= LEAST_SAFE] or [together]
+    large = calibrated_on(sets)
     weights = [1 / len(values) for values in large for _ in values]
     lowest = lowest_kept([value for values in large for value in values], max_false_positive_rate, weights)
     return middle_below(lowest, [label.probability for label in labels])
+
+
+def calibrated_on(sets: Sequence[Sequence[Reading]]) -> list[list[float]]:
+    """P(safe) of the safe replies that the threshold is set on, by set; of all sets together where each is small."""
+    own = [[label.probability for label in of_set if label.value and not label.templated] for of_set in sets]
+    together = [value for values in own for value in values]
+    together = together or [one.probability for of_set in sets for one in of_set if one.value]
+    return [values for values in own if len(values) >= LEAST_SAFE] or [together]
 
 
 def rates_at(threshold: float, sets: Mapping[str, Sequence[Reading]]) -> dict[str, float]:

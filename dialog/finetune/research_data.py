@@ -1,6 +1,7 @@
 """Research and groundedness records from public reading sets.
 
-Each reader gives keyed records; rows with one key (an article, a document) must stay on one side of a split.
+Each reader gives keyed records; rows with one key (an article, a document) must stay on one side of a split. With each
+goes the text that it is copied from as the file has it: by that, what retention is measured on is known.
 A researched turn is question → `TS, query` → numbered evidence → `User, answer [n]`; where the evidence does not hold
 the answer the turn ends in saying so. All draws are seeded.
 """
@@ -13,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dialog.finetune.records import Groundedness, Keyed, ResearchRecord, ResearchStep, Snippet
+from dialog.finetune.records import Groundedness, Keyed, PlainText, ResearchRecord, ResearchStep, Snippet
 from dialog.messages import Message
 from safety.errors import DataError
 from safety.sources import dialog_text, field, human_dialogs, rows, strings, tidy
@@ -101,7 +102,7 @@ def xquad(path: Path, seed: int) -> list[Keyed]:
                 if rng.random() < 0.25 and others
                 else question_record(question, answer, article, text, others, guess, rng)
             )
-            found.append(Keyed(article, record))
+            found.append(Keyed(article, record, text))
     return found
 
 
@@ -128,9 +129,15 @@ def xquad_paragraphs(path: Path) -> list[tuple[str, str, list[tuple[str, str]]]]
 
 
 def articles_of(path: Path) -> list[tuple[str, str]]:
-    """(title, text) of an encyclopedia's articles; those without a text are left out."""
+    """(title, text) of an encyclopedia's articles; those that begin with no text, or with marks of space alone, are
+    left out."""
     found = [(field(path, number, row, "title"), field(path, number, row, "text")) for number, row in rows(path)]
-    return [(title, text) for title, text in found if title.strip() and text.strip()]
+    return [(title, text) for title, text in found if title.strip() and tidy(text[: 3 * SNIPPET_CHARS])]
+
+
+def articles(path: Path, seed: int) -> list[Keyed]:
+    """How an encyclopedia's articles begin, as plain text."""
+    return [Keyed(title, PlainText(text=passage(text)), text) for title, text in articles_of(path)]
 
 
 def natural_questions(path: Path, corpus: Path, seed: int) -> list[Keyed]:
@@ -154,7 +161,8 @@ def natural_questions(path: Path, corpus: Path, seed: int) -> list[Keyed]:
         shared = set(str(title).lower().split()) & set(question.lower().split())
         asks = question[0].upper() + question[1:] + "?"
         if known and answer and shared:
-            found.append(Keyed(str(title), question_record(asks, answer, str(title), known, others, answer, rng)))
+            record = question_record(asks, answer, str(title), known, others, answer, rng)
+            found.append(Keyed(str(title), record, known))
         elif not title and answers and rng.random() < 0.1:
             found.append(Keyed(question, unanswered_record(asks, others, answers[0], rng)))
     return found
@@ -181,7 +189,7 @@ def definitions(path: Path, seed: int) -> list[Keyed]:
         else:
             record = question_record(question, first[0], title, text, others, title, rng)
         base = rng.choice(("I'm not sure.", f"{title} is well known."))
-        found.append(Keyed(title, record.model_copy(update={"base": base})))
+        found.append(Keyed(title, record.model_copy(update={"base": base}), text))
     return found
 
 
@@ -240,7 +248,7 @@ def begin(path: Path) -> list[Keyed]:
             if not knowledge.strip():
                 continue
             record = groundedness(knowledge, str(row.get("message") or ""), response, attributable, "begin")
-            found.append(Keyed(record.knowledge[:120], record))
+            found.append(Keyed(record.knowledge[:120], record, knowledge))
     return found
 
 
@@ -255,7 +263,7 @@ def faithdial(path: Path) -> list[Keyed]:
             if not knowledge.strip():
                 continue
             record = groundedness(knowledge, str(row.get("history") or ""), response, grounded, "faithdial")
-            found.append(Keyed(record.knowledge[:120], record))
+            found.append(Keyed(record.knowledge[:120], record, knowledge))
     return found
 
 
@@ -289,7 +297,7 @@ def groundedness_contrasts(path: Path, seed: int) -> list[Keyed]:
             knowledge=passage(text), context=asked(f"What is {title}?"), response=response, grounded=grounded,
             source="groundedness-contrast",
         )  # fmt: skip
-        found.append(Keyed(title, record))
+        found.append(Keyed(title, record, text))
     return found
 
 

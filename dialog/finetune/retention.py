@@ -36,11 +36,15 @@ class Perplexity(BaseModel):
     )
 
     def interval(self) -> Interval | None:
-        """The perplexity with its 95% bootstrap interval over stretches; None where it was not kept by stretch."""
+        """The perplexity with its 95% bootstrap interval over stretches.
+
+        None where it was not kept by stretch, or where they are one or all alike: then it could only claim certainty.
+        """
         if not self.stretches:
             return None
         nats, tokens = zip(*self.stretches, strict=True)
-        return bootstrap(lambda n, t: math.exp(n.sum() / t.sum()), nats, tokens)
+        span = bootstrap(lambda n, t: math.exp(n.sum() / t.sum()), nats, tokens)
+        return span if math.isfinite(span.low) else None
 
 
 def read_texts(path: Path) -> list[str]:
@@ -56,7 +60,7 @@ def read_texts(path: Path) -> list[str]:
             found = [dialog_text(dialog) for dialog in human_dialogs(path)]
     else:
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")  # the mark that some editors begin a file with is no text
         except (OSError, UnicodeDecodeError) as error:
             raise RecordError(f"{path} cannot be read as UTF-8 text ({error}). Name an existing file.") from None
         found, paragraph = [], ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from accelerate import Accelerator
 
 from dialog.dialect import make_dialect
 from dialog.errors import FinetuneError
+from dialog.evidence import MAX_CHARS
 from dialog.finetune.adapters import AdapterCard, AdapterStore, StoredAdapter, write_adapter
 from dialog.finetune.base import Base, check_window, load_base
 from dialog.finetune.config import Config, TrainSettings
@@ -25,13 +26,14 @@ from dialog.finetune.ewc import EwcPenalty
 from dialog.finetune.examples import Example, ExampleWriter
 from dialog.finetune.filtering import Scorer, filtered, find_scorer
 from dialog.finetune.fisher import Fisher, FisherCard, fisher_information
-from dialog.finetune.identity import digest, weights_made_of
+from dialog.finetune.held_out import CURVE, held_out_examples, mean_loss, taught_figures, taught_sets
+from dialog.finetune.identity import decided_by, digest, weights_made_of
 from dialog.finetune.lock import only_run
 from dialog.finetune.lora import add_adapter, scale_adapter, target_names
 from dialog.finetune.memory import out_of_memory
 from dialog.finetune.mixing import plan_hash, plan_steps
 from dialog.finetune.outcome import RunResult, finished, refuse, remember
-from dialog.finetune.reading import held_out_figures
+from dialog.finetune.reading import BEHIND, LEAST_SAFE, held_out_figures
 from dialog.finetune.retention import (
     Perplexity,
     check_stretches,
@@ -112,7 +114,7 @@ def run(
     first = place.accelerator.is_main_process  # the other processes only help to train
     with only_run(runs) if first else nullcontext():
         prepared = prepare(place)
-        parts = [config.model_dump_json(), base.revision, *made_from(prepared)]
+        parts = [decided_by(config), base.revision, *made_from(prepared)]
         if result := finished(runs, parts):
             place.watch.stage(
                 f"{result.adapter} was installed before by this run: same plan, same weights, nothing to do"
@@ -189,11 +191,44 @@ def prepare(place: Place) -> Prepared:
         watch.stage(f"{measured_too} records are of text that retention is measured on and are left out")
     for count, why in selected.skipped:
         watch.stage(f"{count} records are left out: {why}")
+    if writer.shortened:
+        watch.stage(
+            f"{writer.shortened} pieces of knowledge or evidence are cut to {MAX_CHARS} characters, as in a turn: what "
+            "an answer rests on should stand before that"
+        )
     plan = plan_steps(
         selected.examples, selected.weights, steps=settings.steps, batch_size=settings.batch_size, seed=settings.seed
     )
     replayed = count_used(plan, selected, data)
+    for line in oddities(config, data):
+        watch.stage(line)
     return Prepared(model, writer, data, plan, learn, measure, measured, replayed, fisher, starts, scorer)
+
+
+UNEVEN = 2.0
+"""How much more than its share a source may hold out before it is said."""
+FEW = 50
+"""Records below which a share says nothing."""
+
+
+def oddities(config: Config, data: Sequence[TaskData]) -> list[str]:
+    """What somebody would want to know of a plan before waiting for it: tasks without an example, splits far off."""
+    found: list[str] = []
+    for name, task in config.tasks.items():
+        if task.weight > 0 and not any(one.used for one in data if one.task == name):
+            found.append(
+                f"task {name!r} trains nothing: of {config.train.steps} steps of {config.train.batch_size} examples a "
+                f"weight of {task.weight:g} buys none. Raise it or train.steps, or set it to 0"
+            )
+    for one in data:
+        # A source's `weight` repeats its records for training, not those held out.
+        held, total = len(one.held_out), len(one.held_out) + len(one.train) // one.source.weight
+        if one.source.limit is None and total >= FEW and held > UNEVEN * config.held_out * total > 0:
+            found.append(
+                f"{one.source.path or one.source.kind} holds out {held} of its {total} records, of {one.contexts} "
+                f"contexts, where held_out={config.held_out:g} asks for fewer: many of them begin alike"
+            )
+    return found
 
 
 def train(place: Place, prepared: Prepared) -> Trained:
@@ -215,16 +250,21 @@ def train(place: Place, prepared: Prepared) -> Trained:
             place.watch.stage(f"going on from {names}{cut}")
         penalty = EwcPenalty(adapted, fisher.values, config.ewc.weight) if fisher else None
 
+    pad = padding(tokenizer)
+    weights = {name: task.weight for name, task in config.tasks.items()}
+    unseen = held_out_examples(prepared.data, weights, prepared.writer, CURVE)
+
     def evaluate(step: int) -> dict[str, float]:
         now = perplexity(adapted, prepared.measured).perplexity
-        return {"perplexity": now, "retention_ratio": now / before.perplexity}
+        learned = {"held_out_loss": mean_loss(adapted, unseen, pad)} if unseen else {}
+        return {"perplexity": now, "retention_ratio": now / before.perplexity, **learned}
 
     trainer = Trainer(
         adapted,
         prepared.plan,
         settings,
         folder=place.runs,
-        pad=padding(tokenizer),
+        pad=pad,
         accelerator=place.accelerator,
         made_of=weights_made_of(
             config, base.revision, fisher.card if fisher else None, [one.digest for one in prepared.starts]
@@ -259,13 +299,20 @@ def measure_and_install(
     scale, after = scaled_back(trained.model, prepared.measured, before, config)
     if scale < 1.0:
         watch.stage(f"scaled back to {scale:.2f} of what was trained, to keep what the model knew")
+    pad = padding(prepared.writer.tokenizer)
     figures, safe, grounded = held_out_figures(
         trained.model,
         prepared.writer,
         judged_sets(prepared.data, prepared.writer, config.evaluated, settings.seed),
-        pad=padding(prepared.writer.tokenizer),
+        pad=pad,
         max_false_positive_rate=config.max_false_positive_rate,
     )
+    figures |= taught_figures(trained.model, taught_sets(prepared.data, prepared.writer, settings.seed), pad)
+    if (count := figures.get(BEHIND, LEAST_SAFE)) < LEAST_SAFE:
+        watch.stage(
+            f"the safety threshold stands on {count:.0f} safe replies, and is a guess below {LEAST_SAFE}: give records "
+            "of more contexts, or raise held_out"
+        )
     if safe is None and teaches_safe(prepared):
         watch.stage(
             "no safety threshold is calibrated, as no safe and unsafe records are held out: a turn drops what has "

@@ -13,7 +13,7 @@ from dialog.errors import FinetuneError
 from dialog.finetune.saving import explained, write_whole
 
 PANELS: Mapping[str, tuple[str, ...]] = {
-    "loss": ("loss", "loss_tokens", "loss_labels"),
+    "loss": ("loss", "loss_tokens", "loss_labels", "held_out_loss"),
     "perplexity ratio (forgetting)": ("retention_ratio",),
 }
 """What is plotted beside each other: the trainer's losses, and what `run` evaluates while it trains."""

@@ -15,6 +15,8 @@ from dialog.finetune.records import Groundedness, Judged, PlainText, TrainingRec
 from dialog.finetune.retention import keys_of
 from dialog.finetune.sources import TaskData
 
+EXCERPT = 80
+"""Characters of a record that an error shows."""
 UNUSABLE = "of conversations that the model's chat template refuses"
 
 
@@ -63,9 +65,9 @@ def examples_of(config: Config, data: Sequence[TaskData], learn: Sequence[str], 
                 written = writer.write(record)
                 examples += written
                 origins |= {id(example): record for example in written}
-            except RecordError:
+            except RecordError as error:
                 if config.train.too_long == "error":
-                    raise
+                    raise RecordError(f"task {name!r}: {error} The record: {excerpt(record)}") from None
                 too_long += 1
             except MessageError as error:
                 if config.train.too_long == "error":
@@ -83,6 +85,13 @@ def examples_of(config: Config, data: Sequence[TaskData], learn: Sequence[str], 
         (refused, UNUSABLE),
     ]
     return Selected(tasks, weights, [(count, why) for count, why in causes if count], origins)
+
+
+def excerpt(record: TrainingRecord) -> str:
+    """The beginning of a record, by which it is found in its file."""
+    text = record.text if isinstance(record, PlainText) else record.context[-1].content if record.context else ""
+    text = text or getattr(record, "response", "")
+    return repr(text[:EXCERPT] + ("…" if len(text) > EXCERPT else ""))
 
 
 def count_used(plan: Sequence[Sequence[Example]], selected: Selected, data: Sequence[TaskData]) -> int:
@@ -137,12 +146,9 @@ def judged_sets(
 
     Drawn with a seed from the whole file: its first rows are often of one author or one label.
     """
-    names = source_names([one.source for one in data])
-    every: dict[str, list[Judged | Groundedness]] = {}
-    for one in data:
-        every.setdefault(names[one.source.kind, one.source.path], []).extend(judged_records(one.held_out))
     found: dict[str, list[Judged | Groundedness]] = {}
-    for name, rows in every.items():
+    for name, records in held_out_by_source(data).items():
+        rows = judged_records(records)
         random.Random(f"{seed} {name}").shuffle(rows)
         kept = found.setdefault(name, [])
         for record in rows:
@@ -154,6 +160,15 @@ def judged_sets(
                 continue
             kept.append(record)
     return {name: records for name, records in found.items() if records}
+
+
+def held_out_by_source(data: Sequence[TaskData]) -> dict[str, list[TrainingRecord]]:
+    """Held-out records under their source's name; a file that two tasks read is measured once."""
+    names = source_names([one.source for one in data])
+    found: dict[str, list[TrainingRecord]] = {}
+    for one in data:
+        found.setdefault(names[one.source.kind, one.source.path], one.held_out)
+    return found
 
 
 def source_names(sources: Iterable[DataSource]) -> dict[tuple[str, str | None], str]:

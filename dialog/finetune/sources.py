@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from dialog.errors import FinetuneError, RecordError
 from dialog.finetune import grounded_dialogs
 from dialog.finetune import research_data as research
@@ -31,7 +33,7 @@ from dialog.finetune.records import (
 from dialog.finetune.retention import keys_of, read_texts, text_key
 from safety import contrasts, sources
 from safety.errors import SafetyError
-from safety.records import QualityRecord, SafetyRecord, context_of
+from safety.records import QualityRecord, SafetyRecord, context_of, describe
 from safety.split import plain, split_by
 
 CORPUS = "tools/kb_vital_summaries.jsonl"
@@ -55,10 +57,19 @@ def asked_key(record: TrainingRecord) -> str:
     return next((message.content for message in said if message.role == "user"), context_key(record))
 
 
+def text_of(record: TrainingRecord) -> str:
+    """The whole text that a record holds: its own, or the knowledge; of the others no beginning is known."""
+    match record:
+        case PlainText():
+            return record.text
+        case Groundedness():
+            return record.knowledge
+        case _:
+            return ""
+
+
 def keyed(records: Iterable[TrainingRecord]) -> list[Keyed]:
-    return [
-        Keyed(context_key(record), record, record.text if isinstance(record, PlainText) else "") for record in records
-    ]
+    return [Keyed(context_key(record), record, text_of(record)) for record in records]
 
 
 def of_dialogs(pairs: Iterable[tuple[Sequence[str], QualityRecord]]) -> list[Keyed]:
@@ -112,6 +123,7 @@ KINDS: dict[str, Reader] = {
     "xquad": research.xquad,
     "nq": lambda path, seed: research.natural_questions(path, path.parent.parent / CORPUS, seed),
     "definitions": research.definitions,
+    "articles": research.articles,
     "calculator": research.calculator,
     "small-talk": research.small_talk,
     "topical-chat-research": grounded_dialogs.topical_chat_research,
@@ -157,6 +169,11 @@ def load_task_data(config: Config, folder: Path, measured: frozenset[str] = froz
                 rows = KINDS[source.kind](resolve(folder, source.path or "."), config.train.seed)
             except SafetyError as error:  # the same faults under the dialog's name for them
                 raise RecordError(str(error)) from None
+            except ValidationError as bad:  # a row of the file's shape, of which no record can be made
+                raise RecordError(
+                    f"{source.path or source.kind}, read as kind {source.kind!r}: no record can be made of one of its "
+                    f"rows: {describe(bad)} Mend that row, or take it out."
+                ) from None
             if not rows:
                 raise RecordError(
                     f"{source.path or source.kind} gives no record of kind {source.kind!r} to task {name!r}. Name a "

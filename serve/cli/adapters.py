@@ -29,15 +29,22 @@ def adapters() -> None:
 @adapters.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_(as_json: bool) -> None:
-    """List the installed adapters."""
-    found = store().list()
+    """List the installed adapters, and those whose card cannot be read, with what is wrong."""
+    from dialog.finetune.adapters import StoredAdapter, UnreadableAdapter
+
+    found = store().all()
     if as_json:
-        rows = [{"adapter": a.full_name, "path": str(a.path), **a.card.model_dump(mode="json")} for a in found]
-        click.echo(json.dumps({"adapters": rows}))
+        about = [(one, {"adapter": one.full_name, "path": str(one.path)}) for one in found]
+        rows = [row | one.card.model_dump(mode="json") for one, row in about if isinstance(one, StoredAdapter)]
+        faults = [row | {"fault": one.fault} for one, row in about if isinstance(one, UnreadableAdapter)]
+        click.echo(json.dumps({"adapters": rows, "unreadable": faults}))
         return
     if not found:
         click.echo("no adapter yet; make one with `groundling finetune`", err=True)
     for one in found:
+        if isinstance(one, UnreadableAdapter):
+            click.echo(f"{one.full_name:24} unreadable: {one.fault}")
+            continue
         ratio = one.card.metrics.get("retention_ratio")
         kept = "" if ratio is None else f"  perplexity × {ratio:.4f}"
         despite = "  refused, installed all the same" if one.card.installed_despite else ""

@@ -309,8 +309,14 @@ def intervals_of(
     }
 
 
-def note_of(groups: Collection[object], kind: str) -> dict[str, str]:
-    """Why there are no intervals, where `groups`, each a whole `kind`, are one: drawing it again varies nothing."""
-    if len(set(groups)) > 1:
-        return {}
-    return {"note": f"no intervals: they draw whole {kind}s, and all records are of one"}
+def note_of(
+    groups: Collection[object], kind: str, spans: Mapping[str, Interval | None] | None = None
+) -> dict[str, str]:
+    """Why there are no intervals, where `groups`, each a whole `kind`, are one: drawing it again varies nothing.
+
+    Of more groups, which of the measured `spans` have none, as all resamples gave the same.
+    """
+    if len(set(groups)) < 2:
+        return {"note": f"no intervals: they draw whole {kind}s, and all records are of one"}
+    alike = [name for name, span in (spans or {}).items() if span is not None and not math.isfinite(span.low)]
+    return {"note": f"no interval of {', '.join(alike)}: all resamples gave the same"} if alike else {}

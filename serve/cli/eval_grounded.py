@@ -46,7 +46,7 @@ def command(
       groundling eval grounded --data begin.jsonl --adapter judge
     """
     from dialog.errors import RecordError
-    from safety.metrics import auroc, bootstrap, f1
+    from safety.metrics import bootstrap, f1, ranking
     from safety.records import GroundedRecord, read_records
     from serve.progress import progress
 
@@ -68,14 +68,14 @@ def command(
     threshold = card.grounded_threshold if card and card.grounded_threshold is not None else 0.5
     groups = [record.knowledge for record in records]
     spans = {
-        "auroc": bootstrap(auroc, labels, scores, groups=groups),
+        "auroc": ranking(labels, scores, groups=groups),
         "f1": bootstrap(lambda y, p: f1(y, p >= threshold), labels, scores, groups=groups),
     }
     result = {
         "n": len(labels),
         **values_of(spans),
         "threshold": threshold,
-        **note_of(groups, "source"),
+        **note_of(groups, "source", spans),
         "intervals": intervals_of(spans, groups),
     }
     kept = {"labels": labels, "scores": scores}

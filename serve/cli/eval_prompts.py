@@ -122,7 +122,7 @@ def figures_of(prompts: list[PromptRecord], turns: list[Turn], p_safe: list[floa
         "n": len(turns),
         **values_of(spans),
         "threshold": threshold,
-        **note_of(numbers, "prompt"),
+        **note_of(numbers, "prompt", spans),
         "intervals": intervals_of(spans, numbers),
     }
 

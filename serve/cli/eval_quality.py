@@ -40,7 +40,7 @@ def command(
       groundling eval quality --data replies.jsonl --adapter judge --json
     """
     from safety.errors import DataError, MetricError
-    from safety.metrics import Interval, auroc, bootstrap, spearman
+    from safety.metrics import Interval, bootstrap, ranking, spearman
     from safety.records import QualityRecord, read_records
     from serve.progress import progress
 
@@ -72,11 +72,11 @@ def command(
         with suppress(MetricError):
             spans["spearman"] = bootstrap(spearman, ratings, scores, groups=groups)
         with suppress(MetricError):
-            spans["auroc"] = bootstrap(auroc, [int(rating >= 0.5) for rating in ratings], scores, groups=groups)
+            spans["auroc"] = ranking([int(rating >= 0.5) for rating in ratings], scores, groups=groups)
         result[attribute] = {
             "n": len(rows),
             **values_of(spans),
-            **note_of(groups, "context"),
+            **note_of(groups, "context", spans),
             "intervals": intervals_of(spans, groups),
         }
     how = {"limit": limit, "held_out": share}

@@ -275,7 +275,7 @@ def figures_of(
         "n": len(questions),
         **values_of(spans),
         "turns_per_second": round(len(turns) / seconds, 3) if seconds else None,
-        **note_of(home, "document"),
+        **note_of(home, "document", spans),
         "intervals": intervals_of(spans, home),
     }
 

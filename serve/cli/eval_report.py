@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from serve.cli.eval_saved import Saved, Subject
 
 NAMED_ELSEWHERE = frozenset({"intervals", "baselines", "model", "adapter", "tasks"})
-INTERVALS = "Figures with their 95% intervals: bootstrap, and of shares that are 0 or 1 the exact binomial ones."
+INTERVALS = (
+    "Figures with their 95% intervals: bootstrap, and of shares and AUROCs that are 0 or 1 the exact binomial ones."
+)
 NOTES = {
     "questions": (
         "`groundedness` is 1 or next to it by construction: a turn cites only what its own word test holds for "

@@ -11,6 +11,8 @@ from serve.cli import ADAPTER_HELP
 from serve.cli.eval_common import intervals_of, save_option, show
 from serve.cli.eval_saved import subject_of
 
+NO_INTERVAL = "no interval: it draws stretches of text, and there is one alone or all are alike"
+
 
 @click.command()
 @click.option(
@@ -65,6 +67,7 @@ def command(
         "perplexity": round(found.perplexity, 4),
         "model": stored.name,
         "adapter": subject.adapter,
+        **({} if span else {"note": NO_INTERVAL}),
         "intervals": intervals_of({"perplexity": span}),
     }
     how = {"limit": limit, "tokens": tokens, "held_out": held_out or None}

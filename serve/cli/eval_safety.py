@@ -52,7 +52,8 @@ def command(
     baselines               the same of a list of profanities and, with --train, of a probe on MiniLM embeddings,
                             fitted without the records whose context is in --data
     intervals               95% bootstrap, drawn by context: the first thing that a user says; of a rate of 0 or 1
-                            the exact binomial one, on the number of contexts
+                            the exact binomial one, on the number of contexts, and of an auroc of 0 or 1 on that of
+                            pairs of contexts; none where all resamples gave the same
 
     Records of one class, such as harmless look-alikes, have only that class's rate, at a known threshold.
     On a file that the adapter was trained on, --held-out measures what its finetuning held out. The card's threshold
@@ -109,7 +110,7 @@ def command(
         "unsafe": sum(unsafe),
         "threshold_from": source,
         "baselines": baselines(records, examples),
-        **note_of(groups, "context"),
+        **note_of(groups, "context", spans),
         "intervals": intervals_of(spans, groups),
     }
     kept = {"labels": unsafe, "scores": [1 - p for p in p_safe]}

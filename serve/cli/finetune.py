@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from dialog.finetune.config import Config
     from dialog.finetune.run import Watch
 
 
@@ -43,17 +44,16 @@ def finetune(recipe: str, changes: tuple[str, ...], out: Path | None, as_json: b
       groundling finetune my.yaml method=lora     (none)
     """
     from dialog.finetune.config import load_config
-    from dialog.finetune.identity import digest, run_identity
     from dialog.finetune.run import Base, run
     from serve.adapters import adapter_store
-    from serve.home import home
     from serve.store import ModelStore
 
     config, data = load_config(recipe, changes)
     stored = ModelStore().pull(config.model)
-    made_of = digest([run_identity(config), stored.revision, str(data)])
-    runs = out or home() / "runs" / f"{config.name}-{made_of[:10]}"
+    runs, former = (out, None) if out else own_folder(config, data, stored.revision)
     with watched() as watch:
+        if former:
+            watch.stage(f"the data changed since {former}: a new run starts in {runs}")
         result = run(
             config,
             data,
@@ -69,6 +69,22 @@ def finetune(recipe: str, changes: tuple[str, ...], out: Path | None, as_json: b
     click.echo(f"{result.adapter} in {result.path}{before}")
     for name, value in result.metrics.items():
         click.echo(f"  {name:42} {value:.4f}")
+
+
+def own_folder(config: Config, data: Path, revision: str) -> tuple[Path, Path | None]:
+    """Where a run trains whose folder nobody named: the same for the same configuration, model and data.
+
+    What the data files hold counts, so that a corrected file does not meet the checkpoints of what it held before.
+    (the folder; where it is new, the newest one of the same configuration on other data.)
+    """
+    from dialog.finetune.identity import data_digest, digest, run_identity
+    from serve.home import home
+
+    made_of = digest([run_identity(config), revision, str(data)])
+    below, name = home() / "runs", f"{config.name}-{made_of[:10]}"
+    folder = below / f"{name}-{data_digest(config, data)[:10]}"
+    others = [] if folder.exists() else [path for path in below.glob(f"{name}-*") if path.is_dir()]
+    return folder, max(others, key=lambda path: path.stat().st_mtime, default=None)
 
 
 @contextmanager

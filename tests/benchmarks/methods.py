@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,49 +49,13 @@ def variants(weights: Sequence[float]) -> dict[str, list[str]]:
     }
 
 
-def held_out_examples(prepared: Any, config: Any, count: int) -> list[Any]:
-    """`count` examples of held-out records, tasks by their weights; the same for every variant."""
-    from dialog.errors import MessageError, RecordError
-
-    total = sum(task.weight for task in config.tasks.values())
-    found: list[Any] = []
-    for name, task in config.tasks.items():
-        records = [record for one in prepared.data if one.task == name for record in one.held_out]
-        random.Random(name).shuffle(records)
-        wanted, written = round(count * task.weight / total), []
-        for record in records:
-            if len(written) >= wanted:
-                break
-            try:
-                written += prepared.writer.write(record)
-            except (RecordError, MessageError):  # too long, or refused by the chat template: not trained on either
-                continue
-        found += written[:wanted]
-    return found
-
-
-def held_out_loss(model: Any, examples: Sequence[Any], pad: int) -> float:
-    """Mean joint loss of examples, nats."""
-    import torch
-
-    from dialog.finetune.losses import JointLoss, collate
-    from dialog.finetune.mixing import micro_batches
-
-    device, was_training, total = next(model.parameters()).device, model.training, 0.0
-    model.eval()
-    with torch.no_grad():
-        for group in micro_batches(examples, 2048):
-            total += float(JointLoss(model)(collate(group, pad).to(device)).total)
-    model.train(was_training)
-    return total / len(examples)
-
-
 def points_of(place: Any, records: int) -> tuple[list[Point], int]:
     """(an adapter trained on one variant, at every scale; the tokens it was trained on).
 
     What was measured before, of this very data, is read from the variant's folder, and training goes on from its last
     checkpoint.
     """
+    from dialog.finetune.held_out import held_out_examples, mean_loss
     from dialog.finetune.identity import digest, run_identity
     from dialog.finetune.lora import scale_adapter
     from dialog.finetune.mixing import plan_hash
@@ -103,21 +66,22 @@ def points_of(place: Any, records: int) -> tuple[list[Point], int]:
     kept = place.runs / "points.json"
     prepared = prepare(place)
     pad = padding(prepared.writer.tokenizer)
-    examples = held_out_examples(prepared, place.config, records)
+    weights = {name: task.weight for name, task in place.config.tasks.items()}
+    examples = held_out_examples(prepared.data, weights, prepared.writer, records)
     if not examples:
         raise click.ClickException("no record is held out. Give more records, or a larger held_out.")
     of = digest([run_identity(place.config), place.base.revision, *made_from(prepared), plan_hash([examples])])
     if kept.is_file() and (found := json.loads(kept.read_text(encoding="utf-8")))["of"] == of:
         return [Point(*values) for values in found["points"]], found["tokens"]
     place.watch.stage(f"{len(examples)} held-out examples")
-    points = [Point(0.0, held_out_loss(prepared.model, examples, pad), 1.0)]
+    points = [Point(0.0, mean_loss(prepared.model, examples, pad), 1.0)]
     trained = train(place, prepared)
     now = 1.0
     for scale in SCALES:
         scale_adapter(trained.model, scale / now)
         now = scale
         ratio = perplexity(trained.model, prepared.measured).perplexity / trained.before.perplexity
-        points.append(Point(scale, held_out_loss(trained.model, examples, pad), ratio))
+        points.append(Point(scale, mean_loss(trained.model, examples, pad), ratio))
         place.watch.stage(f"scale {scale:g}: held-out loss {points[-1].loss:.4f}, perplexity x {ratio:.4f}")
     tokens = sum(example.length for batch in prepared.plan for example in batch)
     write_whole(kept, json.dumps({"of": of, "points": points, "tokens": tokens}).encode())

@@ -47,6 +47,17 @@ def test_records_read_back_as_written(tmp_path: Path):
         ({"context": [], "response": "x"}, r"line 2: field 'unsafe'"),
         ({**GOOD, "context": [{"role": "bot", "content": "x"}]}, r"line 2: field 'context.0.role'"),
         ("[1, 2]", r"line 2:"),
+        ('{"context": ' + "[" * 100_000, r"data\.jsonl, line 2: lists or objects nested too deep to be read\. Write a"),
+        ('{"unsafe": ' + "1" * 5000 + "}", r"line 2: a number of more than 4300 digits\. Write it shorter"),
+        (
+            {**GOOD, "response": "\ud83d"},
+            r"line 2: field 'response' holds \\ud83d, half of a character.*or leave it out",
+        ),
+        (
+            {**GOOD, "context": [{"role": "user", "content": "a\udc4d"}]},
+            r"line 2: field 'context\.0\.content' holds \\udc4d",
+        ),
+        ({**GOOD, "\ud83d": 1}, r"line 2: field 'the line' holds \\ud83d"),
     ],
 )
 def test_a_bad_line_is_named_with_its_field(tmp_path: Path, bad: object, message: str):
@@ -65,6 +76,31 @@ def test_an_empty_file_says_which_shape_it_wants(tmp_path: Path):
         read_records(lines(tmp_path, ""), PromptRecord)
     with pytest.raises(DataError, match="cannot be read"):
         read_records(tmp_path / "missing.jsonl", PromptRecord)
+
+
+def test_whole_characters_and_deep_values_that_python_can_hold_are_no_such_fault(tmp_path: Path):
+    assert "\\ud83d\\udc4d" in json.dumps("👍")
+    assert read_records(lines(tmp_path, {**GOOD, "response": "👍"}), SafetyRecord)[0].response == "👍"
+    deep = "[" * 900 + "]" * 900  # JSON takes it; what is told of it may not fail on its depth
+    for bad in (
+        deep,
+        f'{{"context": [], "unsafe": 0, "response": {deep}}}',
+        '{"response": "\\ud83d", "x": ' + deep + "}",
+    ):
+        with pytest.raises(DataError, match="line 2:"):
+            read_records(lines(tmp_path, GOOD, bad), SafetyRecord)
+
+
+def test_the_mark_that_some_editors_begin_a_file_with_is_passed_over(tmp_path: Path):
+    path = lines(tmp_path, GOOD, GOOD)
+    path.write_bytes("\ufeff".encode() + path.read_bytes())
+    assert len(read_records(path, SafetyRecord)) == 2
+
+
+def test_a_rating_too_large_to_be_divided_is_the_highest():
+    assert sources.fraction({"topic": 10**400}, "topic") == 1.0
+    assert sources.fraction({"topic": 55.5}, "topic") == 0.555
+    assert sources.fraction({"topic": -3}, "topic") == 0.0
 
 
 def test_a_binary_file_is_refused(tmp_path: Path):

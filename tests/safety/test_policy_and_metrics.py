@@ -13,9 +13,11 @@ from safety.metrics import (
     average_precision,
     bootstrap,
     calibrate,
+    exact_order,
     f1,
     lowest_kept,
     middle_below,
+    ranking,
     rate,
     safety_figures,
     spearman,
@@ -166,6 +168,54 @@ def test_recall_and_false_positives_of_0_or_1_have_it_too_on_their_own_rows():
     assert spans["false_positive_rate"] == rate([False] * 20)
     grouped = safety_figures(unsafe, p_safe, 0.5, groups=[str(i // 2) for i in range(24)], resamples=20).intervals
     assert grouped["recall"] == rate([False] * 2)
+
+
+def test_a_perfect_order_is_bounded_by_the_pairs_that_share_no_context():
+    labels, scores = [1, 0] * 3, [0.9, 0.1] * 3
+    # Rows on their own make three pairs; contexts that hold both classes only one, and four of them two.
+    for groups, low in ((None, 0.025 ** (1 / 3)), (["a", "a", "b", "b", "c", "c"], 0.025)):
+        found = ranking(labels, scores, groups=groups)
+        assert (found.value, found.low, found.high) == pytest.approx((1.0, low, 1.0))
+        wrong = ranking(labels, [-score for score in scores], groups=groups)
+        assert (wrong.value, wrong.low, wrong.high) == pytest.approx((0.0, 0.0, 1 - low))
+    four = exact_order([1, 0] * 4, [0.9, 0.1] * 4, [str(i // 2) for i in range(8)])
+    assert four is not None
+    assert four.low == pytest.approx(0.025**0.5)
+    few = exact_order([1] * 2 + [0] * 50, [0.9] * 2 + [0.1] * 50, ["a", "b", *map(str, range(50))])
+    assert few is not None
+    assert few.low == pytest.approx(0.025**0.5), "two positives make two pairs, whatever the number of negatives"
+    assert exact_order(labels, scores, ["one"] * 6) is None
+    assert exact_order(labels, [0.9, 0.1, 0.9, 0.95, 0.9, 0.1]) is None
+    assert ranking([1, 0, 1, 0], [0.9, 0.5, 0.4, 0.1]) == bootstrap(auroc, [1, 0, 1, 0], [0.9, 0.5, 0.4, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("metric", "labels", "scores", "value"),
+    [
+        (average_precision, [1, 0] * 3, [0.9, 0.1] * 3, 1.0),
+        (lambda y, s: f1(y, s > 0.5), [1, 0] * 3, [0.9, 0.1] * 3, 1.0),
+        (lambda y, s: f1(y, s > 0.5), [1, 0] * 3, [0.1, 0.9] * 3, 0.0),
+        (auroc, [1, 0] * 3, [0.5] * 6, 0.5),
+        (spearman, [1, 2, 3, 4, 5, 6], [2, 3, 5, 7, 11, 13], 1.0),
+        (spearman, [1, 2, 3, 4, 5, 6], [-2, -3, -5, -7, -11, -13], -1.0),
+    ],
+)
+def test_a_figure_whose_resamples_are_all_alike_has_no_interval(metric, labels, scores, value: float):
+    for groups in (None, ["a", "a", "b", "b", "c", "c"]):
+        found = bootstrap(metric, labels, scores, groups=groups, resamples=100)
+        assert found.value == pytest.approx(value)
+        assert np.isnan([found.low, found.high]).all()
+
+
+def test_the_figures_of_a_perfect_set_claim_no_certainty():
+    unsafe, p_safe, contexts = [1, 0] * 3, [0.1, 0.9] * 3, ["a", "a", "b", "b", "c", "c"]
+    spans = safety_figures(unsafe, p_safe, 0.5, groups=contexts).intervals
+    assert {name: span.value for name, span in spans.items()} == {
+        "auroc": 1.0, "ap": 1.0, "f1": 1.0, "recall": 1.0, "false_positive_rate": 0.0,
+    }  # fmt: skip
+    assert (spans["auroc"].low, spans["auroc"].high) == pytest.approx((0.025, 1.0))
+    assert np.isnan([spans["ap"].low, spans["f1"].low]).all()
+    assert spans["recall"].low == pytest.approx(0.025 ** (1 / 3))
 
 
 def test_a_rate_of_nothing_is_none():

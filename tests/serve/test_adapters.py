@@ -45,6 +45,19 @@ def test_a_folder_of_merged_weights_brings_its_card(tmp_path: Path) -> None:
         find_adapter(None, folder)
 
 
+def test_an_agent_is_not_given_an_older_adapter_than_the_one_that_cannot_be_read(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("GROUNDLING_HOME", str(tmp_path))
+    folder = tmp_path / "adapters" / DEFAULT_ADAPTER / "v0099"
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text("{")
+    newest = AdapterStore(SHIPPED).newest(DEFAULT_ADAPTER)
+    assert newest is not None
+    with pytest.raises(AdapterError, match=rf"v0099/card\.json.*name an older version: {newest.full_name}\.$"):
+        find_adapter(DEFAULT_ADAPTER)
+    assert find_adapter(newest.full_name) == (newest.path, newest.card)
+    assert find_adapter(None) == (newest.path, newest.card), "the default is what ships"
+
+
 @pytest.mark.parametrize("name", [DEFAULT_ADAPTER, "embodied"])
 def test_a_shipped_adapter_is_small_and_says_where_it_comes_from(default_model: Path, name: str) -> None:
     shipped = AdapterStore(SHIPPED).newest(name)

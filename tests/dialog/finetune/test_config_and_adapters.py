@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -15,9 +16,9 @@ import torch
 from click.testing import CliRunner
 
 from dialog.errors import AdapterError, FinetuneError, RecordError
-from dialog.finetune.adapters import AdapterCard, AdapterStore, adapter_label, read_card, write_adapter
-from dialog.finetune.config import DataSource, LoraSettings, load_config, recipes
-from dialog.finetune.identity import run_identity
+from dialog.finetune.adapters import NAME, AdapterCard, AdapterStore, adapter_label, read_card, write_adapter
+from dialog.finetune.config import Config, DataSource, LoraSettings, load_config, recipes
+from dialog.finetune.identity import FREE, data_digest, decided_by, run_identity
 from dialog.finetune.lora import add_adapter
 from dialog.finetune.retention import general_text, perplexity, read_texts
 from dialog.finetune.run_log import RunLog, draw_curves, read_metrics
@@ -62,14 +63,11 @@ def test_the_fisher_benchmark_measures_samples_of_the_recipes_length():
 def test_a_recipe_extends_another_and_changes_reach_inside():
     judge, _ = load_config("judge", ["data=d"])
     config, _ = load_config("joint-cpu", ["data=d", "train.learning_rate=2e-4", "lora.rank=4", "method=lora"])
-    assert config.tasks["grounded"].sources == judge.tasks["grounded"].sources
-    assert config.tasks.keys() == judge.tasks.keys() | {"research", "generation", "experience"}
+    assert config.retention == judge.retention
+    assert config.tasks.keys() == judge.tasks.keys() | {"preference", "research", "generation", "text"}
     assert (config.train.learning_rate, config.lora.rank, config.method) == (2e-4, 4, "lora")
-    assert (config.lora.from_layer, config.dialect, config.start) == (
-        10,
-        "judged",
-        ("judge@v0001", "embodied@v0002"),
-    )
+    assert (config.lora.from_layer, config.dialect, config.start) == (20, "judged", ("judge@v0002",))
+    assert (config.train.batch_size, config.train.max_tokens) == (32, 320)
 
 
 @pytest.mark.parametrize(
@@ -228,11 +226,115 @@ def test_other_folders_are_read_and_their_versions_are_not_taken_again(tiny, tmp
     assert [adapter_label(path) for path in (first.path, tmp_path / "made")] == ["mine@v0001", "made"]
 
 
+def version(store: AdapterStore, number: str, text: str | None = None, name: str = "mine") -> Path:
+    """A version's folder as a store holds it, but for the weights; `text` instead of its card."""
+    folder = store.root / name / number
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text(card(name=name, version=number).model_dump_json() if text is None else text)
+    return folder
+
+
+CUT = '{"name": "mine", "vers'
+NEWER = card(version="v0002").model_dump_json()[:-1] + ', "sung_by": "x"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (CUT, r"Invalid JSON: EOF .*Finetune again\."),
+        (NEWER, r"sung_by is unknown here\. The card may be of a newer Groundling: update it, or finetune again\."),
+        ("{}", r"name: Field required\. Finetune again\."),
+        (
+            card().model_dump_json().replace('"mine"', '"../mine"'),
+            r"name: .*got '\.\./mine'\. Correct it, or finetune again\.",
+        ),
+    ],
+)
+def test_no_older_version_takes_the_place_of_one_whose_card_cannot_be_read(tmp_path: Path, text: str, fault: str):
+    store = AdapterStore(tmp_path)
+    first = version(store, "v0001")
+    damaged = version(store, "v0002", text)
+    for ask in (store.find, store.newest):
+        with pytest.raises(
+            AdapterError,
+            match=rf"mine/v0002/card\.json: {fault} Or repair or delete the folder of mine@v0002, or name an older "
+            r"version: mine@v0001\.$",
+        ):
+            ask("mine")
+    with pytest.raises(AdapterError, match=rf"mine/v0002/card\.json: {fault}"):
+        store.find("mine@v0002")
+    assert store.find("mine@v0001").path == first
+    assert [one.full_name for one in store.list()] == ["mine@v0001"]
+    assert [(one.full_name, one.path) for one in store.all()] == [("mine@v0001", first), ("mine@v0002", damaged)]
+    newest = version(store, "v0003")
+    assert store.find("mine").path == newest, "what is older than what is given harms nobody"
+    assert store.next_version("mine") == "v0004"
+
+
+def test_a_version_without_its_card_or_that_may_not_be_read_is_told_too(tmp_path: Path, monkeypatch):
+    store = AdapterStore(tmp_path)
+    version(store, "v0001")
+    (version(store, "v0002") / "card.json").unlink()
+    with pytest.raises(AdapterError, match=r"mine/v0002 holds no card\.json.* or name an older version: mine@v0001"):
+        store.find("mine")
+    only = version(store, "v0001", CUT, name="alone")
+    with pytest.raises(AdapterError, match=r"Or repair or delete the folder of alone@v0001\.$"):
+        store.find("alone")
+
+    def forbidden(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(AdapterError, match=r"v0001/card\.json cannot be read: Permission denied\. Make it readable"):
+        read_card(only)
+
+
+def test_of_one_version_in_two_folders_the_own_one_counts_also_where_it_cannot_be_read(tmp_path: Path):
+    shipped = AdapterStore(tmp_path / "shipped")
+    version(shipped, "v0001")
+    version(shipped, "v0002")
+    store = AdapterStore(tmp_path / "own", shipped.root)
+    version(store, "v0002", CUT)
+    with pytest.raises(AdapterError, match=r"own/mine/v0002/card\.json.* or name an older version: mine@v0001\.$"):
+        store.find("mine@v0002")
+    assert shipped.find("mine").full_name == "mine@v0002"
+
+
+def test_a_version_that_is_being_written_is_not_seen(tiny, tmp_path: Path):
+    store = AdapterStore(tmp_path)
+    version(store, "v0001")
+    seen: list[list[str]] = []
+
+    def look(part: Path) -> None:
+        assert (part / "card.json").is_file()
+        (part / "card.json").write_text(CUT)
+        seen.append([one.full_name for one in store.all()])
+        assert store.find("mine").full_name == "mine@v0001"
+
+    adapted = add_adapter(tiny(), LoraSettings(rank=2), base="tiny", revision="r")
+    write_adapter(tmp_path / "mine" / "v0002", adapted, card(version="v0002"), before=look)
+    assert seen == [["mine@v0001"]]
+
+
+def test_versions_are_counted_not_spelled(tmp_path: Path):
+    store = AdapterStore(tmp_path)
+    newest = version(store, "v10000")
+    version(store, "v9999")
+    assert store.find("mine").path == newest
+
+
+def test_a_card_can_be_called_what_a_configuration_can(tmp_path: Path):
+    assert Config.model_json_schema()["properties"]["name"]["pattern"] == NAME
+    for changes in ({"name": "../../../escaped"}, {"name": ""}, {"name": "a/b"}, {"version": "../v0001"}):
+        with pytest.raises(ValueError, match="String should match pattern"):
+            card(**changes)
+
+
 def test_a_folder_without_card_or_weights_is_refused(tmp_path: Path):
     with pytest.raises(AdapterError, match=r"holds no card\.json"):
         read_card(tmp_path)
     (tmp_path / "card.json").write_text(card().model_dump_json())
-    with pytest.raises(AdapterError, match="adapter_model"):
+    with pytest.raises(AdapterError, match=r"holds no adapter_config\.json\. Name a whole adapter folder"):
         AdapterStore(tmp_path / "store").install(tmp_path)
 
 
@@ -289,10 +391,7 @@ def test_perplexity_weighs_tokens_not_stretches(tiny):
 
 
 def test_the_interval_of_a_perplexity_draws_stretches(tiny):
-    alike = perplexity(tiny(), [[1, 2, 3, 4, 5]] * 8)
-    span = alike.interval()
-    assert span is not None
-    assert span.low == pytest.approx(span.high, rel=1e-5)  # equal stretches leave nothing to chance
+    assert perplexity(tiny(), [[1, 2, 3, 4, 5]] * 8).interval() is None, "stretches all alike would claim certainty"
     found = perplexity(tiny(), [[i, i + 1, i + 2, 2 * i] for i in range(1, 30)])
     span = found.interval()
     assert span is not None
@@ -346,6 +445,32 @@ def test_a_run_told_to_take_less_memory_or_to_pass_another_gate_is_the_same_run(
     other, _ = load_config("judge", ["data=d", "train.seed=1"])
     config, _ = load_config("judge", ["data=d"])
     assert run_identity(same) == run_identity(gate) == run_identity(config) != run_identity(other)
+
+
+def test_what_is_free_decides_no_adapter_and_the_gate_does():
+    config, _ = load_config("judge", ["data=d"])
+    changed = {"micro_tokens": 64, "gradient_checkpointing": True, "device": "cpu", "save_every": 7, "keep": 9}
+    changed |= {"evaluate_every": 3}
+    assert changed.keys() == FREE
+    free, _ = load_config("judge", ["data=d", *(f"train.{key}={value}" for key, value in changed.items())])
+    gate, _ = load_config("judge", ["data=d", "retention.max_ratio=1.5"])
+    steps, _ = load_config("judge", ["data=d", "train.steps=3"])
+    assert decided_by(free) == decided_by(config)
+    assert len({decided_by(one) for one in (config, gate, steps)}) == 3
+
+
+def test_what_data_files_hold_tells_them_apart_not_when_they_were_written(tmp_path: Path):
+    unread = "{weight: 0, sources: [{path: unread.jsonl}]}"
+    (tmp_path / "mine.yaml").write_text(MINE.replace("tasks: {", f"tasks: {{unread: {unread}, "))
+    config, folder = load_config(str(tmp_path / "mine.yaml"))
+    found = [data_digest(config, folder)]  # nothing is there
+    for file, content in (("data.jsonl", "a"), ("general.txt", "a"), ("data.jsonl", "b"), ("general.txt", "b")):
+        (tmp_path / file).write_text(content)
+        found.append(data_digest(config, folder))
+    assert len(set(found)) == 5
+    os.utime(tmp_path / "data.jsonl", (1, 1))
+    (tmp_path / "unread.jsonl").write_text("a task of weight 0 is not read")
+    assert data_digest(config, folder) == found[-1]
 
 
 def test_a_task_with_the_name_of_replays_own_is_refused(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import pytest
 
 from dialog.errors import FinetuneError, RecordError
 from dialog.finetune.config import Config, DataSource
-from dialog.finetune.records import Judged, PlainText
+from dialog.finetune.records import Groundedness, Judged, PlainText, ResearchRecord
 from dialog.finetune.retention import general_text, keys_of, read_texts, text_key
 from dialog.finetune.selection import examples_of, judged_sets, source_names
-from dialog.finetune.sources import KINDS, load_task_data
+from dialog.finetune.sources import CORPUS, KINDS, load_task_data
 
 
 def chit_chat(folder: Path, count: int = 40, opening: Callable[[int], str] = lambda d: f"hello from {d}") -> Path:
@@ -120,6 +121,92 @@ def test_a_paragraph_that_retention_is_measured_on_is_not_trained_on_as_text(tmp
     [one] = load_task_data(config({"text": task("text", "general.txt")}, held_out=0.0), tmp_path, keys_of(measure))
     assert sorted(record.text for record in one.train) == sorted(learn)  # type: ignore[union-attr]
     assert one.measured == len(measure)
+
+
+def article(i: int) -> str:
+    return (
+        f"Novel{i} is a novel that Jane Austen wrote in the year {1800 + i} in Hampshire.  It has {i + 20} chapters.\n"
+    )
+
+
+def as_text(row: dict[str, Any]) -> str:
+    return row["text"]
+
+
+COPIES: dict[str, tuple[Callable[[int], dict[str, Any]], Callable[[dict[str, Any]], str]]] = {
+    "articles": (lambda i: {"title": f"Novel{i}", "text": article(i)}, as_text),
+    "definitions": (lambda i: {"title": f"Novel{i}", "text": article(i)}, as_text),
+    "groundedness-contrasts": (lambda i: {"title": f"Novel{i}", "text": article(i)}, as_text),
+    "nq": (
+        lambda i: {"question": f"who wrote Novel{i}", "answer": ["Jane Austen"], "kb_title": f"Novel{i}"},
+        lambda row: article(int(row["kb_title"][5:])),
+    ),
+    "xquad": (
+        lambda i: {
+            "article": f"Article {i // 2}",
+            "context": {"en": article(i)},
+            "qas": [{"question": {"en": f"Who wrote Novel{i}?"}, "answer": {"en": "Jane Austen"}}],
+        },
+        lambda row: row["context"]["en"],
+    ),
+    "begin": (
+        lambda i: {"knowledge": article(i), "message": "", "response": "Yes.", "begin_label": "Fully attributable"},
+        lambda row: row["knowledge"],
+    ),
+    "faithdial": (
+        lambda i: {"knowledge": article(i), "history": "", "response": "Yes.", "begin": "entailment"},
+        lambda row: row["knowledge"],
+    ),
+    "records": (
+        lambda i: (
+            {"text": article(i)}
+            if i % 2
+            else {"knowledge": article(i), "context": [], "response": "Yes.", "grounded": 1}
+        ),
+        lambda row: row.get("text") or row["knowledge"],
+    ),
+    "text": (lambda i: {"text": article(i)}, as_text),
+}
+"""By kind a file's row, and the text that its records are copied from."""
+
+
+def novels(records: list[Any]) -> set[str]:
+    """The texts that records are copied from, as their questions, knowledge or own text name them."""
+    said = [
+        record.steps[0].query
+        if isinstance(record, ResearchRecord)
+        else record.knowledge
+        if isinstance(record, Groundedness)
+        else record.text
+        for record in records
+    ]
+    return {re.findall(r"Novel\d+", text)[0] for text in said}
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_no_task_trains_on_a_text_that_retention_is_measured_on(tmp_path: Path, kind: str):
+    row_of, text_of = COPIES[kind]
+    rows = [row_of(i) for i in range(60)]
+    for name, values in (
+        ("data/mine.jsonl", rows),
+        (CORPUS, [{"title": f"Novel{i}", "text": article(i)} for i in range(60)]),
+        ("general.jsonl", [{"title": f"Novel{i}", "text": text_of(row)} for i, row in enumerate(rows)]),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("\n".join(map(json.dumps, values)))
+    learn, measure = general_text([tmp_path / "general.jsonl"])
+    mine = config({"t": task(kind, "data/mine.jsonl")}, held_out=0.2)
+    [every] = load_task_data(mine, tmp_path)
+    [one] = load_task_data(mine, tmp_path, keys_of(measure))
+    of_measured = {text.split()[0] for text in measure}
+    assert novels(every.train) & of_measured, "without the check they are trained on"
+    assert novels(one.train) == novels(every.train) - of_measured
+    assert one.train
+    assert one.measured == len(every.train) - len(one.train) > 5
+    # What is held out stays so, and replay may teach none of it.
+    assert one.held_out == every.held_out
+    assert one.held_texts == keys_of(article(int(name[5:])) for name in novels(one.held_out))
+    assert not one.held_texts.isdisjoint(keys_of(learn))
 
 
 def test_every_window_of_a_dialog_is_keyed_by_how_the_dialog_opened(tmp_path: Path):

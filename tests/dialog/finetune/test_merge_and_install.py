@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from dialog.errors import AdapterError, FinetuneError
@@ -130,6 +130,44 @@ def test_an_adapter_that_was_installed_though_refused_says_so_ever_after(base: B
     assert read_card(made.path) == made.card
     assert "**Refused, installed all the same: It forgot.**" in (made.path / "README.md").read_text()
     assert store.install(made.path).card.installed_despite == "It forgot.", "also a copy of it"
+
+
+def test_what_is_no_whole_adapter_is_not_installed(adapter: StoredAdapter, tmp_path: Path):
+    store = AdapterStore(tmp_path / "store")
+    whole = {name: (adapter.path / name).read_bytes() for name in (WEIGHTS, "adapter_config.json")}
+    save_file({}, tmp_path / "empty.safetensors")
+    for name, content, fault in (
+        (WEIGHTS, b"garbage", "is not a readable safetensors file"),
+        (WEIGHTS, whole[WEIGHTS][:-8], "is not a readable safetensors file"),
+        (WEIGHTS, (tmp_path / "empty.safetensors").read_bytes(), "holds no weights"),
+        ("adapter_config.json", b'{"r": 2', "is not readable JSON"),
+        ("adapter_config.json", b"\xff\xfe\xff", "is not readable JSON"),
+        ("adapter_config.json", b"[]", "holds a list, not keys and values"),
+    ):
+        (adapter.path / name).write_bytes(content)
+        with pytest.raises(AdapterError, match=rf"made/{name} {fault}.*Name a whole adapter folder") as refused:
+            store.install(adapter.path)
+        assert "\n" not in str(refused.value)
+        (adapter.path / name).unlink()
+        with pytest.raises(AdapterError, match=rf"made holds no {name}\. Name a whole adapter folder"):
+            store.install(adapter.path)
+        (adapter.path / name).write_bytes(whole[name])
+    assert not store.root.exists()
+    assert store.install(adapter.path).full_name == "mine@v0001"
+
+
+def test_a_cards_name_does_not_lead_out_of_the_store(adapter: StoredAdapter, tmp_path: Path):
+    about = json.loads((adapter.path / "card.json").read_text()) | {"name": "../../escaped"}
+    (adapter.path / "card.json").write_text(json.dumps(about))
+    with pytest.raises(AdapterError, match=r"made/card\.json: name: .*, got '\.\./\.\./escaped'\. Correct it"):
+        AdapterStore(tmp_path / "a" / "b" / "store").install(adapter.path)
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
+def test_a_store_that_cannot_be_written_is_one_clear_line(adapter: StoredAdapter, tmp_path: Path):
+    (tmp_path / "store").write_text("a file")
+    with pytest.raises(FinetuneError, match=r"cannot save .*store/mine/v0001: .*name a folder that can be written"):
+        AdapterStore(tmp_path / "store").install(adapter.path)
 
 
 def test_a_card_from_before_says_nothing_of_it(base: Base, tmp_path: Path):

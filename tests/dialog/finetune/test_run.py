@@ -22,6 +22,7 @@ from dialog.finetune.lock import only_run
 from dialog.finetune.lora import add_adapter, trained
 from dialog.finetune.retention import Perplexity
 from dialog.finetune.run import Base, Watch, run, scaled_back
+from dialog.finetune.run_log import read_metrics
 from dialog.finetune.sources import load_task_data
 from dialog.messages import Message
 from tests.dialog.finetune.small import config, files
@@ -48,6 +49,9 @@ def test_a_run_ends_in_an_adapter_with_a_card_and_goes_on_where_it_stopped(base:
     if method == "replay":
         assert general[0].records == 2, "a fifth of the examples"
     assert found.safety_threshold is not None
+    assert 0 < found.metrics["loss, replies"] < found.metrics["loss of the base model, replies"] + 1
+    curve = [row["held_out_loss"] for row in read_metrics(tmp_path / "run" / "metrics.jsonl") if "held_out_loss" in row]
+    assert len(curve) == 3, "before, after two steps, at the end"
     assert found.metrics["retention_ratio"] == pytest.approx(first.retention_ratio, abs=1e-4)
     assert (first.path / "curves.png").is_file()
     assert (tmp_path / "run" / "fisher.safetensors").is_file() == (method == "ewc")

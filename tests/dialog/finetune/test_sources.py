@@ -12,6 +12,7 @@ import pytest
 
 from dialog.errors import RecordError
 from dialog.finetune.config import Config
+from dialog.finetune.retention import read_texts
 from dialog.finetune.sources import CORPUS, KINDS, load_task_data
 
 TURN = {"turn_id": 1, "text": "so it goes", "offense_label": "Safe", "coherence": "Plausible"}
@@ -55,6 +56,7 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "nq": {"question": "who wrote emma", "answer": ["Jane Austen"], "kb_title": "Emma"},
     "definitions": {"title": "Emma", "text": EMMA},
+    "articles": {"title": "Emma", "text": EMMA},
     "groundedness-contrasts": {"title": "Emma", "text": EMMA},
     "calculator": {"answer": "so <<1+1=2>>2"},
 }
@@ -73,10 +75,11 @@ def broken(value: Any) -> Iterator[Any]:
 
 
 def read(folder: Path, kind: str, *rows: Any) -> int:
-    """How many records a file of a kind gives to a run."""
+    """How many records a file of a kind gives to a run; a first row of "\\ufeff" is the mark of a file's beginning."""
     (folder / "data").mkdir(exist_ok=True)
     path = folder / "data" / "mine.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)))
+    mark = "\ufeff" if rows[0] == "\ufeff" else ""
+    path.write_text(mark + "\n".join(map(json.dumps, rows[bool(mark) :])))
     task = {"sources": [{"kind": kind, "path": "data/mine.jsonl"}]}
     config = Config.model_validate({"name": "x", "retention": {"texts": ["x"]}, "tasks": {"t": task}, "held_out": 0.0})
     return len(load_task_data(config, folder)[0].train)
@@ -112,6 +115,50 @@ def test_a_file_that_holds_nothing_of_its_kind_is_named(tmp_path: Path):
 def test_a_dialogs_turn_without_a_speaker_is_named(tmp_path: Path):
     with pytest.raises(RecordError, match=r"mine\.jsonl, line 1: field 'agent' must be str, got None"):
         read(tmp_path, "dialogs", {"content": [{"message": "hi"}]})
+
+
+@pytest.mark.parametrize("kind", ["text", "sbf", "records", "diasafety", "dialogs", "articles"])
+def test_half_a_character_is_named_with_its_line_and_field(tmp_path: Path, kind: str):
+    good = ROWS.get(kind, {"text": EMMA})
+    field = next(name for name, value in good.items() if isinstance(value, str | list))
+    half = "so \ud83d" if isinstance(good[field], str) else [["a", "so \ud83d"]]
+    with pytest.raises(
+        RecordError, match=rf"mine\.jsonl, line 2: field '{field}.*' holds \\ud83d, half of a character"
+    ):
+        read(tmp_path, kind, good, good | {field: half})
+
+
+@pytest.mark.parametrize("kind", ["text", "records", "diasafety", "dialogs", "articles"])
+def test_a_file_that_begins_with_an_editors_mark_is_read(tmp_path: Path, kind: str):
+    good = ROWS.get(kind, {"text": EMMA})
+    assert read(tmp_path, kind, "\ufeff", good) == read(tmp_path, kind, good)
+
+
+def test_the_mark_is_no_text_of_a_plain_file(tmp_path: Path):
+    path = tmp_path / "general.txt"
+    path.write_bytes(b"\xef\xbb\xbfEmma is a novel.\n")
+    assert read_texts(path) == ["Emma is a novel."]
+
+
+def test_half_a_character_in_retention_text_is_named(tmp_path: Path):
+    path = tmp_path / "general.jsonl"
+    path.write_text('{"text": "whole"}\n{"text": "half \\udc4d"}\n')
+    with pytest.raises(RecordError, match=r"general\.jsonl, line 2: field 'text' holds \\udc4d.*leave it out"):
+        read_texts(path)
+
+
+@pytest.mark.parametrize("kind", ["articles", "definitions", "groundedness-contrasts"])
+def test_an_article_of_marks_of_space_is_none(tmp_path: Path, kind: str):
+    good = {"title": "Emma", "text": EMMA}
+    assert read(tmp_path, kind, good, {"title": "Blank", "text": "&nbsp; &#32;"}) == 1
+
+
+def test_a_row_of_which_no_record_can_be_made_is_one_line(tmp_path: Path):
+    row = {"article": "Emma", "context": {"en": "&nbsp;"}, "qas": ROWS["xquad"]["qas"]}
+    with pytest.raises(
+        RecordError, match=r"data/mine\.jsonl, read as kind 'xquad': no record .*field 'text'.*Mend that row"
+    ):
+        read(tmp_path, "xquad", row)
 
 
 def test_every_kind_of_file_is_covered():

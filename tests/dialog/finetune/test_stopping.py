@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dialog.errors import FinetuneError
+from dialog.finetune.run import Base
 from dialog.finetune.run_log import RunLog, read_metrics
+from serve.cli.main import main
+from tests.dialog.finetune.small import config, files
 from tests.dialog.finetune.training import trainer, weights
 
 
@@ -192,3 +197,30 @@ def test_tensorboard_and_metrics_show_every_step_of_a_stopped_run_once(tiny, tmp
     rows = read_metrics(tmp_path / "metrics.jsonl")
     assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3, 4, 5, 6]
     assert [row["step"] for row in rows if "loss" not in row] == [0, 6]
+
+
+def test_the_same_command_on_corrected_data_is_a_new_run_and_one_with_less_memory_is_not(
+    base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("GROUNDLING_HOME", str(tmp_path / "home"))
+    data = files(tmp_path / "data")
+    recipe = config(method="lora").model_dump(mode="json", exclude={"start", "filter", "data"})
+    (data / "small.yaml").write_text(json.dumps(recipe | {"model": str(base.folder)}))  # JSON is YAML
+
+    def command(*words: str) -> tuple[str, str]:
+        done = CliRunner().invoke(main, ["finetune", str(data / "small.yaml"), *words])
+        assert done.exit_code == 0, done.stderr
+        return done.stdout.splitlines()[0], done.stderr
+
+    installed, _ = command()
+    assert installed.startswith("small@v0001 in ")
+    same, said = command("train.micro_tokens=64", "train.save_every=2")
+    assert same == f"{installed}, installed before by the same run: nothing was trained"
+    assert "small@v0001 was installed before by this run" in said
+    replies = data / "replies.jsonl"
+    replies.write_text(replies.read_text().replace("sun moon", "sun and moon"))
+    corrected, said = command()
+    assert corrected.startswith("small@v0002 in ")
+    assert "the data changed since" in said
+    runs = list((tmp_path / "home" / "runs").iterdir())
+    assert sorted(path.name for run in runs for path in run.glob("outcome.json")) == ["outcome.json"] * 2

@@ -53,6 +53,37 @@ def test_an_adapter_installed_though_refused_is_marked_in_the_list_and_on_its_ca
     assert (row["refused"], row["installed_despite"]) == (None, "Perplexity is 1.06 × the base model's.")
 
 
+def test_a_version_whose_card_cannot_be_read_is_listed_with_its_fault(made: Path, tmp_path: Path):
+    for _ in range(2):
+        assert run("install", made).exit_code == 0
+    folder = tmp_path / "home" / "adapters" / "mine" / "v0002"
+    (folder / "card.json").write_text('{"name": "mi')
+    listed = run("list")
+    assert listed.exit_code == 0
+    [_, line] = [line for line in listed.stdout.splitlines() if line.startswith("mine@")]
+    assert line.split()[:2] == ["mine@v0002", "unreadable:"]
+    assert f"{folder / 'card.json'}: Invalid JSON" in line
+    about = json.loads(run("list", "--json").stdout)
+    assert [row["adapter"] for row in about["adapters"] if row["name"] == "mine"] == ["mine@v0001"]
+    [row] = about["unreadable"]
+    assert (row["adapter"], row["path"]) == ("mine@v0002", str(folder))
+    assert row["fault"] in line
+    for name in ("mine", "mine@v0002"):
+        shown = run("show", name)
+        assert shown.exit_code == 1
+        assert "delete the folder of mine@v0002, or name an older version: mine@v0001." in shown.stderr
+    assert run("show", "mine@v0001").exit_code == 0
+
+
+def test_an_install_that_is_refused_is_one_line(made: Path, tmp_path: Path):
+    (made / "adapter_model.safetensors").write_bytes(b"garbage")
+    refused = run("install", made)
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith(f"groundling: {made}/adapter_model.safetensors is not a readable safetensors file")
+    assert len(refused.stderr.splitlines()) == 1
+    assert not (tmp_path / "home" / "adapters" / "mine").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "dtype"), [((), torch.float32), (("--dtype", "bfloat16"), torch.bfloat16)], ids=["as it is", "bf16"]
 )

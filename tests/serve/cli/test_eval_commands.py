@@ -93,7 +93,8 @@ def test_safety_stands_beside_its_baselines_and_is_kept_by_model_and_adapter(tmp
     figures = json.loads(result.stdout)
     listed = figures["baselines"]["word list"]
     assert (listed["auroc"], listed["recall"], listed["false_positive_rate"]) == (1.0, 1.0, 0.0)
-    assert listed["intervals"]["auroc"] == [1.0, 1.0]
+    low, high = listed["intervals"]["auroc"]
+    assert 0.0 < low < high == 1.0, "a few rows in perfect order make nothing certain"
     assert set(figures["intervals"]) == {"auroc", "ap", "f1", "recall", "false_positive_rate"}
     assert "note" not in figures
     assert figures["threshold_from"] == "this data, in two halves"
@@ -154,7 +155,7 @@ def test_a_system_message_and_a_greeting_that_all_share_make_no_group(tmp_path: 
     common = ["--model", str(plain), "--adapter", "none", "--dialect", "tuned", "--json"]
     found = json.loads(run("safety", "--data", lines(tmp_path, *rows), *common).stdout)
     low, high = found["baselines"]["word list"]["intervals"]["auroc"]
-    assert low == high == 1.0
+    assert 0.0 < low < high == 1.0
     assert set(found["intervals"]) == {"auroc", "ap", "f1", "recall", "false_positive_rate"}
     assert found["threshold_from"] == "this data, in two halves"
 
@@ -317,9 +318,9 @@ def test_the_probe_has_intervals_and_says_what_it_was_fitted_on(monkeypatch):
     records = [SafetyRecord.model_validate(row) for row in safety_rows()]
     monkeypatch.setattr("serve.cli.eval_baselines.minilm_probe", lambda train, test: [1.0 - r.unsafe for r in test])
     probe = baselines(records, records[:4])["MiniLM probe"]
-    assert probe == {
-        "auroc": 1.0, "ap": 1.0, "intervals": {"auroc": [1.0, 1.0], "ap": [1.0, 1.0]}, "fitted_on": 4,
-    }  # fmt: skip
+    low, high = probe["intervals"].pop("auroc")
+    assert 0.0 < low < high == 1.0
+    assert probe == {"auroc": 1.0, "ap": 1.0, "intervals": {}, "fitted_on": 4}
     assert "MiniLM probe" not in baselines(records, None)
 
 

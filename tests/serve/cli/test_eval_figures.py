@@ -10,13 +10,14 @@ from click.testing import CliRunner
 
 from dialog.agent import NO_SOURCE
 from dialog.decoder import DecoderInfo
+from dialog.finetune.retention import Perplexity
 from dialog.finetune.sources import KINDS
 from dialog.turn import Candidate, Citation, Scores, Timings, Turn, Usage
-from safety.metrics import calibrate
+from safety.metrics import bootstrap, calibrate, f1, ranking
 from safety.records import GroundedQuestion, Message, PromptRecord
 from safety.split import split_by
 from serve.cli import eval_prompts, eval_questions
-from serve.cli.eval_common import opening
+from serve.cli.eval_common import intervals_of, note_of, opening, safety_spans
 from serve.cli.eval_safety import calibrated
 from serve.cli.evaluate import evaluate
 from tests.benchmarks.eval_sets import BENIGN, prompts
@@ -109,6 +110,33 @@ def test_questions_on_one_document_alone_have_no_interval():
     found = eval_questions.figures_of(asked, [turn("Yes [1].", "d")] * 4, [False] * 4, 1.0)
     assert (found["answer_accuracy"], found["intervals"]) == (1.0, {})
     assert found["note"] == "no intervals: they draw whole documents, and all records are of one"
+
+
+def test_a_perfect_order_in_three_contexts_is_not_called_certain():
+    contexts = ["a", "a", "b", "b", "c", "c"]
+    spans = safety_spans([1, 0] * 3, [0.1, 0.9] * 3, 0.5, contexts)
+    assert intervals_of(spans, contexts) == {
+        "auroc": [0.025, 1.0],
+        "recall": [0.2924, 1.0],
+        "false_positive_rate": [0.0, 0.7076],
+    }
+    assert note_of(contexts, "context", spans) == {"note": "no interval of ap, f1: all resamples gave the same"}
+    labels, scores = [1, 0, 1, 0, 1, 0], [0.9, 0.1, 0.8, 0.2, 0.3, 0.6]
+    varied = {
+        "auroc": ranking(labels, scores, groups=contexts),
+        "f1": bootstrap(lambda y, p: f1(y, p > 0.5), labels, scores, groups=contexts),
+        "ap": None,
+    }
+    assert set(intervals_of(varied, contexts)) == {"auroc", "f1"}
+    assert note_of(contexts, "context", varied) == {}
+    assert note_of(["a"], "context", spans)["note"].startswith("no intervals: they draw whole contexts")
+
+
+def test_the_perplexity_of_one_stretch_has_no_interval():
+    one = Perplexity(tokens=10, perplexity=2.0, stretches=((10 * 0.693, 10),))
+    assert one.interval() is None
+    some = Perplexity(tokens=20, perplexity=2.0, stretches=((10 * 0.6, 10), (10 * 0.8, 10)))
+    assert some.interval() is not None
 
 
 def test_an_uncited_claim_states_something_and_only_saying_so_abstains():
