@@ -2,7 +2,7 @@
 
 Below this folder lie the adapters that ship, as `<name>/<version>/` with a card each, made by `groundling finetune` on
 the recipe of the same name. What is made or installed on this machine lies in Groundling's own folder and comes after
-them: the newest version of a name wins. Where no adapter is named, the newest `judge` that ships is taken, also where a
+them: the newest version of a name wins. Where no adapter is named, the newest `joint` that ships is taken, also where a
 newer one was made here: what a default says of safety was measured on what ships.
 """
 
@@ -16,7 +16,7 @@ from serve.home import home
 from serve.store import DEFAULT_MODEL
 
 SHIPPED = Path(__file__).parent
-DEFAULT_ADAPTER = "judge"
+DEFAULT_ADAPTER = "joint"
 """What the embedded default model is judged with where no adapter is named: its newest shipped version."""
 
 

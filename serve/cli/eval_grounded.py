@@ -43,7 +43,7 @@ def command(
 
     \b
     Example:
-      groundling eval grounded --data begin.jsonl --adapter judge
+      groundling eval grounded --data begin.jsonl --adapter joint
     """
     from dialog.errors import RecordError
     from safety.metrics import bootstrap, f1, ranking

@@ -51,7 +51,7 @@ def command(
 
     \b
     Example:
-      groundling eval prompts --data prompts.jsonl --adapter judge --limit 200
+      groundling eval prompts --data prompts.jsonl --adapter joint --limit 200
     """
     from safety.records import PromptRecord, read_records
 

@@ -37,7 +37,7 @@ def command(
 
     \b
     Example:
-      groundling eval quality --data replies.jsonl --adapter judge --json
+      groundling eval quality --data replies.jsonl --adapter joint --json
     """
     from safety.errors import DataError, MetricError
     from safety.metrics import Interval, bootstrap, ranking, spearman

@@ -57,7 +57,7 @@ def command(results: Path, out: Path | None, title: str | None, as_json: bool) -
     \b
     Example:
       groundling eval safety --data diasafety.jsonl --adapter none --save results
-      groundling eval safety --data diasafety.jsonl --adapter judge --save results
+      groundling eval safety --data diasafety.jsonl --adapter joint --save results
       groundling eval report results --out docs/evaluation.md
     """
     from dialog.finetune.saving import explained, write_whole

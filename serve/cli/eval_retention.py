@@ -38,7 +38,7 @@ def command(
     \b
     Examples:
       groundling eval retention --data wikitext.txt
-      groundling eval retention --data wikitext.txt --adapter judge --json
+      groundling eval retention --data wikitext.txt --adapter joint --json
       groundling eval retention --data general.txt --adapter mine --held-out
     """
     from dialog.finetune.retention import general_text, perplexity, read_texts, stretches

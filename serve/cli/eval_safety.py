@@ -61,7 +61,7 @@ def command(
 
     \b
     Examples:
-      groundling eval safety --data diasafety.jsonl --adapter judge
+      groundling eval safety --data diasafety.jsonl --adapter joint
       groundling eval safety --data mine.jsonl --limit 500 --save results --json
       groundling eval safety --data mine.jsonl --adapter mine --held-out
     """

@@ -58,7 +58,7 @@ def test_an_agent_is_not_given_an_older_adapter_than_the_one_that_cannot_be_read
     assert find_adapter(None) == (newest.path, newest.card), "the default is what ships"
 
 
-@pytest.mark.parametrize("name", [DEFAULT_ADAPTER, "embodied"])
+@pytest.mark.parametrize("name", [DEFAULT_ADAPTER, "judge", "embodied"])
 def test_a_shipped_adapter_is_small_and_says_where_it_comes_from(default_model: Path, name: str) -> None:
     shipped = AdapterStore(SHIPPED).newest(name)
     assert shipped is not None
@@ -69,7 +69,7 @@ def test_a_shipped_adapter_is_small_and_says_where_it_comes_from(default_model: 
     assert card.refused is None
     assert card.metrics["retention_ratio"] <= 1.01
     assert all(use.licence != "unknown" for use in card.data)
-    recipe_of = {DEFAULT_ADAPTER: "judge-more", "embodied": "embodied-more"}
+    recipe_of = {DEFAULT_ADAPTER: "joint-cpu", "judge": "judge-more", "embodied": "embodied-more"}
     config, _ = load_config(recipe_of.get(name, name), ["data=data"])
     assert card.recipe["method"] == "ewc"
     # An option younger than the card has its default there; replay's, which has changed since, made nothing of these.
