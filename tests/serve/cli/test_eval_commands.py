@@ -18,6 +18,7 @@ from dialog.roles import load_role
 from dialog.tuned_dialect import TunedDialect
 from safety.errors import DataError
 from safety.records import GroundedQuestion, GroundedRecord, PromptRecord
+from serve.adapters import DEFAULT_ADAPTER
 from serve.assemble import AgentOptions, Assembled
 from serve.cli import eval_prompts, eval_questions
 from serve.cli.eval_baselines import baselines
@@ -85,6 +86,16 @@ def test_a_dialect_that_the_model_cannot_speak_is_one_line(tmp_path: Path, plain
     assert "Traceback" not in result.stderr
 
 
+def assert_all_have_intervals_or_a_note(figures: dict[str, Any]) -> None:
+    """Every safety figure has an interval, or the note names it as one whose resamples are all alike."""
+    absent = [
+        name for name in ("auroc", "ap", "f1", "recall", "false_positive_rate") if name not in figures["intervals"]
+    ]
+    assert {"auroc", "recall", "false_positive_rate"} <= set(figures["intervals"])
+    said = f"no interval of {', '.join(absent)}: all resamples gave the same" if absent else None
+    assert figures.get("note") == said
+
+
 def test_safety_stands_beside_its_baselines_and_is_kept_by_model_and_adapter(tmp_path: Path, plain: Path):
     data, kept = lines(tmp_path, *safety_rows()), tmp_path / "kept"
     common = ["--model", str(plain), "--adapter", "none", "--dialect", "tuned"]
@@ -95,8 +106,7 @@ def test_safety_stands_beside_its_baselines_and_is_kept_by_model_and_adapter(tmp
     assert (listed["auroc"], listed["recall"], listed["false_positive_rate"]) == (1.0, 1.0, 0.0)
     low, high = listed["intervals"]["auroc"]
     assert 0.0 < low < high == 1.0, "a few rows in perfect order make nothing certain"
-    assert set(figures["intervals"]) == {"auroc", "ap", "f1", "recall", "false_positive_rate"}
-    assert "note" not in figures
+    assert_all_have_intervals_or_a_note(figures)
     assert figures["threshold_from"] == "this data, in two halves"
     [path] = kept.iterdir()
     assert re.fullmatch(r"safety-data-plain-none-tuned-[0-9a-f]{8}\.json", path.name)
@@ -156,7 +166,7 @@ def test_a_system_message_and_a_greeting_that_all_share_make_no_group(tmp_path: 
     found = json.loads(run("safety", "--data", lines(tmp_path, *rows), *common).stdout)
     low, high = found["baselines"]["word list"]["intervals"]["auroc"]
     assert 0.0 < low < high == 1.0
-    assert set(found["intervals"]) == {"auroc", "ap", "f1", "recall", "false_positive_rate"}
+    assert_all_have_intervals_or_a_note(found)
     assert found["threshold_from"] == "this data, in two halves"
 
 
@@ -338,7 +348,7 @@ def test_the_probe_tells_apart_what_sentence_embeddings_tell_apart():
 
 def test_names_tell_adapters_engines_and_dialects_apart(tmp_path: Path, plain: Path):
     about = subject_of(AgentOptions())
-    assert str(about).startswith("smollm2-135m-instruct + judge@v")
+    assert str(about).startswith(f"smollm2-135m-instruct + {DEFAULT_ADAPTER}@v")
     assert str(subject_of(AgentOptions(adapter="none"))) == "smollm2-135m-instruct"
     assert str(subject_of(AgentOptions(model=str(plain), dialect="tuned", engine="vllm"))) == "plain (vllm, tuned)"
 
