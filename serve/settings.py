@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     engine: str = Field(default="transformers", description="`transformers`, `vllm`, or the URL of a vLLM service.")
     adapter: str | None = Field(
         default=None,
-        description="Adapter by name, or `none`; None is `judge` for the default model in this process.",
+        description="Adapter by name, or `none`; None is `joint` for the default model in this process.",
     )
     corpus: str | None = Field(default=None, description="Corpus that the retrieval tool searches.")
     role: str = Field(default="assistant", description="Role of the agent where a request names none.")
